@@ -1,0 +1,1 @@
+"""The published language: what services, storefronts and warehouses say to each other, and nothing else."""

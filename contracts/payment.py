@@ -1,0 +1,95 @@
+"""Money: authorize, release, refund, and what became known about it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.message import Command, Local, Reply
+from contracts.values import Currency, Reference, Text
+
+
+class AuthorizePayment(Command, topic="payment.authorize_payment", heard_by="payment"):
+    order_id: UUID
+    amount_minor: Annotated[int, Field(ge=0)]
+    currency: Currency
+    method: Reference
+    token: Reference
+
+
+class PaymentAuthorized(Reply, topic="payment.payment_authorized"):
+    """The money is there: authorized, and captured where the policy captures at once."""
+
+    order_id: UUID
+    captured: bool
+
+
+class PaymentDeclined(Reply, topic="payment.payment_declined"):
+    order_id: UUID
+    reason: Reference
+
+
+class PaymentPending(Reply, topic="payment.payment_pending", interim=True):
+    """The provider will say later; hold the stock `wait_s` seconds from now."""
+
+    order_id: UUID
+    wait_s: Annotated[float, Field(gt=0)]
+
+
+class ReleasePayment(Command, topic="payment.release_payment", heard_by="payment"):
+    """Void or refund, whichever the money needs; answered only when the outcome of the authorization is known."""
+
+    order_id: UUID
+    reason: Reference
+
+
+class PaymentReleased(Reply, topic="payment.payment_released"):
+    order_id: UUID
+
+
+class RefundPayment(Command, topic="payment.refund_payment", heard_by="payment"):
+    order_id: UUID
+    refund_id: UUID
+    amount_minor: Annotated[int, Field(ge=1)]
+    currency: Currency
+    reason: Text = ""
+
+
+class PaymentRefunded(Reply, topic="payment.payment_refunded"):
+    order_id: UUID
+    refund_id: UUID
+
+
+class PaymentRefundRefused(Reply, topic="payment.payment_refund_refused"):
+    order_id: UUID
+    refund_id: UUID
+    reason: Reference
+
+
+class ProviderAnswered(Local, topic="payment.provider_answered", heard_by="payment"):
+    """What an effect learned about its attempt."""
+
+    order_id: UUID
+    attempt_id: UUID
+    outcome: Reference
+    """captured, authorized, pending, declined, failed, voided, refunded, impossible, unknown"""
+    provider_payment_id: Annotated[str, Field(max_length=200)] = ""
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class ProviderNotified(Local, topic="payment.provider_notified", heard_by="payment"):
+    """A verified webhook: the provider says how one of its payments stands."""
+
+    order_id: UUID
+    notice_id: Annotated[str, Field(max_length=200)]
+    status: Reference
+    provider_payment_id: Annotated[str, Field(max_length=200)]
+    captured_minor: int = 0
+    refunded_minor: int = 0
+
+
+class AttemptOverdue(Local, topic="payment.attempt_overdue", heard_by="payment"):
+    """The janitor's timer rang: an attempt whose outcome is unknown is asked again with the same key."""
+
+    order_id: UUID
+    attempt_id: UUID

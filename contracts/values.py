@@ -1,0 +1,83 @@
+"""Values that several messages share. Money is integer minor units and an ISO 4217 code, never a float."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_LINES = 100
+"""Lines per order: bounds every per-order loop and row set."""
+MAX_QUANTITY = 10_000
+MAX_AMOUNT_MINOR = 10**12
+"""Ten thousand million in a currency with two decimals: keeps every sum far inside 64 bits."""
+
+Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+WarehouseCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+Text = Annotated[str, StringConstraints(max_length=200)]
+Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY, strict=True)]
+Minor = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR, strict=True)]
+Instant = Annotated[datetime, AwareDatetime]
+OrderId = UUID
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Money(Value):
+    """An amount in minor units (cents, yen, fils) of one currency."""
+
+    amount_minor: Minor
+    currency: Currency
+
+
+class Address(Value):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    line1: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    line2: Text = ""
+    city: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    postal_code: Annotated[str, StringConstraints(max_length=20)] = ""
+    region: Annotated[str, StringConstraints(max_length=100)] = ""
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class Customer(Value):
+    reference: Reference
+    email: Annotated[str, StringConstraints(max_length=254)] = ""
+
+
+class SkuQuantity(Value):
+    sku: Sku
+    quantity: Quantity
+
+
+class Pick(Value):
+    """So many units of a SKU out of one warehouse."""
+
+    warehouse: WarehouseCode
+    sku: Sku
+    quantity: Quantity
+
+
+class FulfillmentStatus(StrEnum):
+    """The life of a shipment (REQUIREMENTS F1)."""
+
+    PENDING = "pending"
+    ACKNOWLEDGED = "acknowledged"
+    PICKING = "picking"
+    PICKED = "picked"
+    PACKING = "packing"
+    PACKED = "packed"
+    LABELED = "labeled"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    ON_HOLD = "on_hold"
+    AWAITING_STOCK = "awaiting_stock"
+    IN_PRODUCTION = "in_production"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    LOST = "lost"

@@ -1,0 +1,1 @@
+"""The frame: knows messages, transactions and the broker; knows no order."""

@@ -1,0 +1,466 @@
+"""Prefetch -> decide -> commit: one transaction for whatever messages are waiting.
+
+The order of steps is the safety argument: (1) inbox ids claimed, sorted; (2) due work claimed; (3) rows loaded;
+(4) decided, one message at a time, purely; (5) written; (6) committed. Only then does the caller acknowledge.
+This file awaits nothing but the store, so the simulator drives it step by step.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from contracts.message import Kind, Message
+from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
+from shared.consumer import Answer, Ask, Consumer, Moment, NotYet, Publish, Said, do_key_of, listed, reply_queue, subject_of
+from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
+from shared.ids import NewId
+from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, ParkedRow, Store, Transaction
+from shared.working_set import Rows
+
+MAX_ATTEMPTS: Final = 5
+"""Failures alone before a message is parked: with the delays below about five minutes, long enough for a deploy."""
+RETRY_DELAYS_S: Final = (0.5, 2.0, 10.0, 60.0, 240.0)
+NOT_YET_DELAY_S: Final = 1.0
+RETRY_FOR_S: Final = 600.0
+"""How long a message may wait for what it is about (unknown order, newer version) before it is refused or parked."""
+DUE_AT_ONCE: Final = 100
+"""Due rows per batch: as many as a prefetch, so timers and messages share the loads."""
+MAX_CONFLICTS: Final = 20
+"""Version conflicts in a row before the consumer pauses; each round the conflicted go first, so this is never usual."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """One message to decide: from a queue, or from `due`. `alone`: it was delivered before, or came from a dead queue."""
+
+    queue: str
+    envelope: Envelope
+    id: UUID
+    foreign: bool = False
+    alone: bool = False
+    due: DueRow | None = None
+    trouble: str = ""
+    """Why the frame already knows it can't be read (a broken pack, a forged source): a `reason: detail`."""
+
+    @property
+    def claim(self) -> tuple[str, UUID]:
+        return (self.queue, self.id)
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of a batch, for metrics and for waking the relay and the due clock."""
+
+    heard: int = 0
+    decided: int = 0
+    duplicates: int = 0
+    set_aside: int = 0
+    parked: int = 0
+    said: int = 0
+    conflicts: int = 0
+    due_claimed: int = 0
+    next_due: list[datetime] = field(default_factory=list)
+    parked_rows: list[ParkedRow] = field(default_factory=list)
+    """Parked for logging."""
+    decided_types: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Opened:
+    heard: Heard
+    message: Message | None
+    failure: Exception | None
+    hash: str = ""
+
+
+class TooManyConflicts(Exception):
+    """This batch lost every race: let others go first."""
+
+
+class Batches:
+    """Runs batches of one consumer over one store; `redecide` sees every message opened so far."""
+
+    def __init__(self, consumer: Consumer, store: Store, new_id: NewId, *, source: str | None = None) -> None:
+        self.consumer, self.store, self.new_id = consumer, store, new_id
+        self.source = source or consumer.name
+
+    async def run(self, heard: Sequence[Heard], *, due: bool = False) -> Done:
+        """Decide and commit these messages, and due work when `due`. Raises `Unavailable`: nothing happened, again later."""
+        total = Done()
+        together = [item for item in heard if not item.alone]
+        if together or due:
+            await self._run_set(together, due, total)
+        for item in heard:
+            if item.alone:
+                await self._run_alone(item, total)
+        return total
+
+    async def _run_alone(self, item: Heard, total: Done) -> None:
+        """Its attempt is committed first, so that a message that kills the process is counted too."""
+        attempts = await self.store.count_attempt(item.queue, item.id)
+        if attempts > MAX_ATTEMPTS:
+            item.trouble = f"kills_its_consumer: delivered {attempts} times and never finished"
+        await self._run_set([item], False, total)
+
+    async def _run_set(self, items: Sequence[Heard], due: bool, total: Done) -> None:
+        """Conflict: the conflicted first, all again. Constraint: halve until the guilty one is alone."""
+        order = list(items)
+        for _ in range(MAX_CONFLICTS):
+            attempt = _Attempt(self, order, total)
+            try:
+                await attempt.run(due)
+                return
+            except Conflict as conflict:
+                total.conflicts += 1
+                movers = attempt.rows.movers(conflict.rows)
+                guilty = [attempt.opened[index].heard for index in sorted(movers) if attempt.opened[index].heard.due is None]
+                order = guilty + [item for item in order if item not in guilty]
+            except ConstraintFired as fired:
+                if due and order:
+                    await self._run_set(order, False, total)
+                    await self._run_set([], True, total)
+                elif len(order) > 1:
+                    middle = len(order) // 2
+                    await self._run_set(order[:middle], False, total)
+                    await self._run_set(order[middle:], False, total)
+                elif order:
+                    await _Attempt(self, order, total, failing=str(fired)).run(False)
+                else:
+                    await self._due_one_by_one(total)
+                return
+        raise TooManyConflicts(f"{len(order)} messages of {self.consumer.name} lost {MAX_CONFLICTS} races")
+
+    async def _due_one_by_one(self, total: Done) -> None:
+        """A constraint fired among due rows: each alone, and the one that fires it again is counted."""
+        for _ in range(DUE_AT_ONCE):
+            before = total.due_claimed
+            attempt = _Attempt(self, [], total, due_limit=1)
+            try:
+                await attempt.run(True)
+            except ConstraintFired as fired:
+                await _Attempt(self, [], total, due_limit=1, failing=str(fired)).run(True)
+            if total.due_claimed == before:
+                return
+
+
+class _Attempt:
+    """One transaction over one list of messages."""
+
+    def __init__(
+        self, batches: Batches, items: Sequence[Heard], total: Done, *, failing: str = "", due_limit: int = DUE_AT_ONCE
+    ) -> None:
+        self.batches, self.items, self.total = batches, items, total
+        self.failing, self.due_limit = failing, due_limit
+        self.rows = Rows()
+        self.opened: list[_Opened] = []
+        self.answers: dict[str, AnswerRow] = {}
+        self.changed_answers: dict[str, AnswerRow] = {}
+        self.changes = Changes()
+        self.said: list[tuple[_Opened, list[Said]]] = []
+        self.done = Done()
+
+    async def run(self, due: bool) -> None:
+        batches = self.batches
+        async with batches.store.transaction() as tx:
+            fresh = await self._claim(tx)
+            claimed = await tx.claim_due(batches.consumer.queues, self.due_limit) if due else []
+            now = await tx.now()
+            self.opened = [self._open(item) for item in (*fresh, *(_from_due(row) for row in claimed))]
+            self.done.due_claimed = len(claimed)
+            if self.opened:
+                await self._load(tx)
+                self._decide_all(now)
+                self._collect(now)
+                await tx.write(self.changes)
+            await tx.commit()
+        self._count()
+
+    async def _claim(self, tx: Transaction) -> list[Heard]:
+        """Transport duplicates, here and inside the batch, end at this line."""
+        seen: set[tuple[str, UUID]] = set()
+        once: list[Heard] = []
+        for item in self.items:
+            if item.foreign or item.claim not in seen:
+                once.append(item)
+            seen.add(item.claim)
+        ours = sorted({item.claim for item in once if not item.foreign}, key=lambda claim: (claim[0], claim[1].bytes))
+        won = await tx.claim_inbox(ours) if ours else set()
+        fresh = [item for item in once if item.foreign or item.claim in won]
+        self.done.heard = len(self.items)
+        self.done.duplicates = len(self.items) - len(fresh)
+        return fresh
+
+    def _open(self, heard: Heard) -> _Opened:
+        """A foreign sender learns at once that nobody knows its type; one of ours may only be ahead of us."""
+        if heard.trouble:
+            reason, _, detail = heard.trouble.partition(": ")
+            return _Opened(heard, None, Unreadable(reason, detail))
+        try:
+            if heard.envelope.type not in self.batches.consumer.hearings:
+                raise UnknownType(heard.envelope.type or "(no type)")
+            return _Opened(heard, open_envelope(heard.envelope), None)
+        except UnknownType as unknown:
+            if heard.foreign:
+                return _Opened(heard, None, _unknown_to_foreigner(heard.envelope.type, self.batches.consumer))
+            return _Opened(heard, None, unknown)
+        except Unreadable as unreadable:
+            return _Opened(heard, None, unreadable)
+
+    async def _load(self, tx: Transaction) -> None:
+        needs, thens = [], []
+        keys: set[str] = set()
+        for opened in self.opened:
+            if opened.message is None:
+                continue
+            hearing = self.batches.consumer.hearings[opened.message.full_type]
+            needs.extend(hearing.needs(opened.message))
+            if hearing.then is not None:
+                thens.append((hearing.then, opened.message))
+            key = opened.heard.envelope.command_key
+            if key and opened.message.kind is Kind.COMMAND:
+                keys.add(key)
+                if do := do_key_of(key):
+                    keys.add(do)
+        if keys:
+            self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
+        for need in self.rows.missing(needs):
+            self.rows.loaded(need, await tx.load(need))
+        for need in self.rows.missing(need for then, message in thens for need in then(message, self.rows)):
+            self.rows.loaded(need, await tx.load(need))
+
+    def _decide_all(self, now: datetime) -> None:
+        for index, opened in enumerate(self.opened):
+            try:
+                if self.failing:
+                    raise ConstraintFired(self.failing)
+                said = self._decide(opened, now)
+            except NotYet as not_yet:
+                self.rows.drop()
+                self._wait(opened, now, str(not_yet), not_yet.otherwise)
+            except UnknownType as unknown:
+                self.rows.drop()
+                self._wait(opened, now, f"unknown_type: {unknown}", ())
+            except Unreadable as unreadable:
+                self.rows.drop()
+                self._park(opened, unreadable.reason, unreadable.detail, 1)
+            except Exception as error:  # noqa: BLE001 - the decision is guilty, whatever it raised: set aside, then park
+                self.rows.drop()
+                self._set_aside(opened, now, f"{type(error).__name__}: {error}")
+            else:
+                self.rows.merge(index)
+                self.said.append((opened, said))
+                self.done.decided += 1
+                if opened.message is not None:
+                    topic = opened.message.topic
+                    self.done.decided_types[topic] = self.done.decided_types.get(topic, 0) + 1
+                due = opened.heard.due
+                if due is not None and due.first_tried is not None and not due.name and not opened.heard.foreign:
+                    self.changes.settled.append(opened.heard.claim)
+
+    def _decide(self, opened: _Opened, now: datetime) -> list[Said]:
+        if opened.failure is not None:
+            raise opened.failure
+        assert opened.message is not None
+        message, envelope = opened.message, opened.heard.envelope
+        hearing = self.batches.consumer.hearings[message.full_type]
+        key = envelope.command_key if message.kind is Kind.COMMAND else None
+        if key is not None:
+            opened.hash = content_hash(message)
+            known = self._answer(key)
+            if known is not None and (again := _again(known, opened.hash)) is not None:
+                return again
+            do = do_key_of(key)
+            if do is not None and self._answer(do) is None:
+                self.changed_answers[do] = AnswerRow(do, "", "withdrawn")
+        moment = Moment(now, self.batches.new_id, envelope.source, envelope.command_key, envelope.id)
+        said = listed(hearing.decide(message, self.rows, moment))
+        if key is not None:
+            settled = next((item for item in said if isinstance(item, Message) and item.kind is Kind.REPLY and not item.interim), None)
+            self.changed_answers[key] = (
+                AnswerRow(key, opened.hash, "pending")
+                if settled is None
+                else AnswerRow(key, opened.hash, "answered", settled.full_type, settled.model_dump_json())
+            )
+        for item in said:
+            if isinstance(item, Answer) and not item.reply.interim:
+                earlier = self._answer(item.key)
+                self.changed_answers[item.key] = AnswerRow(
+                    item.key, earlier.content_hash if earlier else "", "answered", item.reply.full_type, item.reply.model_dump_json()
+                )
+        return said
+
+    def _answer(self, key: str) -> AnswerRow | None:
+        return self.changed_answers.get(key) or self.answers.get(key)
+
+    # -- failures ------------------------------------------------------------------------------------------------
+
+    def _wait(self, opened: _Opened, now: datetime, why: str, otherwise: Sequence[Said]) -> None:
+        """Not an attempt: what it is about may still come."""
+        since = opened.heard.due.first_tried if opened.heard.due and opened.heard.due.first_tried else now
+        if now - since >= timedelta(seconds=RETRY_FOR_S):
+            if otherwise:
+                self.said.append((opened, list(otherwise)))
+            else:
+                self._park(opened, why.partition(":")[0].replace(" ", "_"), why, 1)
+            return
+        attempts = opened.heard.due.attempts if opened.heard.due else 0
+        self._again_at(opened, now + timedelta(seconds=NOT_YET_DELAY_S), max(attempts, 0), since, why)
+
+    def _set_aside(self, opened: _Opened, now: datetime, error: str) -> None:
+        attempts = (opened.heard.due.attempts if opened.heard.due else 0) + 1
+        if attempts >= MAX_ATTEMPTS:
+            self._park(opened, "failed", error, attempts)
+            return
+        since = opened.heard.due.first_tried if opened.heard.due and opened.heard.due.first_tried else now
+        self._again_at(opened, now + timedelta(seconds=RETRY_DELAYS_S[attempts - 1]), attempts, since, error)
+
+    def _again_at(self, opened: _Opened, at: datetime, attempts: int, since: datetime, why: str) -> None:
+        heard = opened.heard
+        self.done.set_aside += 1
+        if not heard.foreign:
+            self.changes.waiting.append(heard.claim)
+        self.changes.due.append(
+            DueRow(
+                id=heard.id,
+                queue=heard.queue,
+                not_before=at,
+                head=dict(heard.envelope.head) | ({"foreign": "1"} if heard.foreign else {}),
+                body=heard.envelope.body.decode(),
+                name=heard.due.name if heard.due else "",
+                owner=heard.due.owner if heard.due else "",
+                attempts=attempts,
+                first_tried=since,
+                error=why[:2000],
+            )
+        )
+
+    def _park(self, opened: _Opened, reason: str, error: str, attempts: int) -> None:
+        heard = opened.heard
+        row = ParkedRow(
+            id=heard.id,
+            queue=heard.queue,
+            command_key=heard.envelope.command_key or "",
+            head=dict(heard.envelope.head),
+            body=heard.envelope.body,
+            reason=reason[:100],
+            error=error[:2000],
+            attempts=attempts,
+        )
+        self.changes.parked.append(row)
+        self.done.parked_rows.append(row)
+        self.done.parked += 1
+        refusal = refusal_for(heard, reason, error)
+        if refusal is not None:
+            self.said.append((opened, [refusal]))
+
+    # -- what is written -----------------------------------------------------------------------------------------
+
+    def _collect(self, now: datetime) -> None:
+        moved = self.rows.changes()
+        changes = self.changes
+        changes.inserts, changes.waves, changes.locked = moved.inserts, moved.waves, moved.locked
+        changes.answers = self.changed_answers
+        for (name, owner), timer in sorted(self.rows.timers().items()):
+            if timer is None:
+                changes.timers_cleared.add((name, owner))
+                continue
+            id_ = self.batches.new_id()
+            head = head_of(timer.message, id_=id_, source=self.batches.source, subject=owner, now=now, cause={})
+            changes.due.append(
+                DueRow(id_, timer.message.heard_by, timer.at, head, timer.message.model_dump_json(), name, owner)
+            )
+        for opened, said in self.said:
+            for item in said:
+                row = self._outbox_row(item, opened.heard.envelope, now)
+                if isinstance(item, Message) and item.kind is Kind.LOCAL:
+                    changes.due.append(DueRow(row.id, row.destination, now, row.head, row.body))
+                else:
+                    changes.outbox.append(row)
+        self.done.said = len(changes.outbox)
+        self.done.next_due = [row.not_before for row in changes.due]
+
+    def _outbox_row(self, item: Said, cause: Envelope, now: datetime) -> OutboxRow:
+        message, key, public, sequence = item, cause.command_key, False, None
+        match item:
+            case Ask(command, command_key):
+                message, key, destination = command, command_key, command.heard_by
+            case Answer(command_key, reply):
+                message, key, destination = reply, command_key, reply_queue(command_key)
+            case Publish(storefront, event, sequence):
+                message, key, public, destination = event, None, True, f"{storefront}.{event.topic}"
+            case Message():
+                if item.kind is Kind.REPLY:
+                    if key is None:
+                        raise TypeError(f"{item.topic} answers a message without a command key")
+                    destination = reply_queue(key)
+                else:
+                    key, destination = None, item.heard_by
+        assert isinstance(message, Message)
+        id_ = self.batches.new_id()
+        subject = subject_of(message) if message.kind is not Kind.REPLY else (cause.subject or subject_of(message))
+        head = head_of(
+            message,
+            id_=id_,
+            source=self.batches.source,
+            subject=subject,
+            now=now,
+            cause=cause.head,
+            command_key=key,
+            sequence=sequence,
+        )
+        return OutboxRow(id_, subject, destination, public, head, message.model_dump_json())
+
+    def _count(self) -> None:
+        total, done = self.total, self.done
+        total.heard += done.heard
+        total.decided += done.decided
+        total.duplicates += done.duplicates
+        total.set_aside += done.set_aside
+        total.parked += done.parked
+        total.said += done.said
+        total.due_claimed += done.due_claimed
+        total.next_due += done.next_due
+        total.parked_rows += done.parked_rows
+        for topic, count in done.decided_types.items():
+            total.decided_types[topic] = total.decided_types.get(topic, 0) + count
+
+
+def _again(known: AnswerRow, hash_: str) -> list[Said] | None:
+    """What a command whose key was seen before is told; None when it was never decided."""
+    if known.state == "withdrawn":
+        return [CommandWithdrawn()]
+    if known.content_hash and known.content_hash != hash_:
+        return [KeyReused()]
+    if known.state == "answered":
+        return [open_envelope(Envelope({"type": known.answer_type}, known.answer.encode()))]
+    return []  # pending: the answer will come under this key
+
+
+def _unknown_to_foreigner(type_: str, consumer: Consumer) -> Unreadable:
+    stem = type_.rpartition(".v")[0]
+    versions = sorted(known for known in consumer.hearings if known.rpartition(".v")[0] == stem)
+    if versions:
+        return Unreadable("unknown_version", f"{type_!r} is not known; {', '.join(versions)} is")
+    return Unreadable("unknown_type", f"{type_!r} is not known here; known are {', '.join(sorted(consumer.hearings))}")
+
+
+def _from_due(row: DueRow) -> Heard:
+    head: Mapping[str, str] = row.head
+    return Heard(row.queue, Envelope(head, row.body.encode()), row.id, foreign="foreign" in head, due=row)
+
+
+def refusal_for(heard: Heard, reason: str, error: str) -> Publish | None:
+    """A foreign sender is told by name that its message could not be handled."""
+    if not heard.foreign or not heard.envelope.source:
+        return None
+    return Publish(
+        heard.envelope.source,
+        MessageRefused(
+            message_id=heard.envelope.id[:200],
+            message_type=heard.envelope.type[:200],
+            reason=reason if reason.isascii() and reason else "failed",
+            detail=error[:2000],
+        ),
+    )
