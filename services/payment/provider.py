@@ -1,0 +1,379 @@
+"""The port to whoever moves the money, and the adapter for the sandbox provider.
+
+A call never raises for the network's sake: what is not known is said as `Unknown`, and the caller asks again with
+the same key, or reads the payment by its id. "Not found" is `Unknown` too, for the first call may still arrive.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, Self
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is below one kB, and the body is read before it can be trusted
+ANSWER_LIMIT = 1024 * 1024  # bytes of an answer that are read; a provider gone mad must not fill our memory
+
+
+@dataclass(frozen=True)
+class AuthorizeRequest:
+    amount_minor: int
+    currency: str
+    token: str
+    reference: str
+    capture: bool
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True)
+class CaptureRequest:
+    provider_payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class VoidRequest:
+    provider_payment_id: str
+
+
+@dataclass(frozen=True)
+class RefundRequest:
+    provider_payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Authorized:
+    provider_payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Captured:
+    provider_payment_id: str
+    captured_minor: int  # over all captures of this payment
+    refunded_minor: int = 0
+
+
+@dataclass(frozen=True)
+class Pending:
+    provider_payment_id: str
+
+
+@dataclass(frozen=True)
+class Declined:
+    reason: str
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It was pending, and then it did not come."""
+
+    reason: str
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Voided:
+    provider_payment_id: str | None  # None: withdrawn before the provider had heard of it
+    voided_minor: int = 0
+
+
+@dataclass(frozen=True)
+class Refunded:
+    provider_payment_id: str
+    refunded_minor: int  # over all refunds of this payment
+    provider_refund_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """Refused by name, with the status the payment has: asking again will not help."""
+
+    error: str
+    status: str | None = None
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    why: str
+    provider_payment_id: str | None = None
+
+
+ProviderAnswer = Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Impossible | Unknown
+
+
+Read = Callable[[bytes], ProviderAnswer]
+
+
+class PaymentProvider(Protocol):
+    """`key` is the attempt's id: the same key and request bring the same answer, however often they are asked."""
+
+    async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer: ...
+    async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer: ...
+    async def void(self, key: str, request: VoidRequest) -> ProviderAnswer: ...
+    async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer: ...
+
+    async def withdraw(self, key: str, authorize_key: str) -> ProviderAnswer:
+        """Cancel what the authorize call with that key made or will make: void, refund, or a tombstone."""
+
+    async def find(self, provider_payment_id: str) -> ProviderAnswer: ...
+
+
+class PaymentShown(BaseModel):
+    """A payment as the sandbox provider shows it; fields we do not know are ignored, theirs may grow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    key: str
+    status: str
+    amount_minor: int
+    captured_minor: int
+    refunded_minor: int
+    voided_minor: int
+    currency: str
+    reference: str
+    decline_reason: str | None
+    refund_id: str | None = None
+
+
+class _Withdrawn(BaseModel):
+    payment: PaymentShown | None
+
+
+class _Refusal(BaseModel):
+    error: str
+    payment: PaymentShown | None = None
+
+
+def answer_of(payment: PaymentShown) -> ProviderAnswer:
+    """Where a payment stands, read from its status."""
+    match payment.status:
+        case "captured" if payment.refunded_minor == payment.captured_minor:
+            return Refunded(payment.id, payment.refunded_minor)
+        case "captured":
+            return Captured(payment.id, payment.captured_minor, payment.refunded_minor)
+        case "authorized":
+            return Authorized(payment.id, payment.amount_minor)
+        case "pending":
+            return Pending(payment.id)
+        case "declined":
+            return Declined(payment.decline_reason or "declined", payment.id)
+        case "failed":
+            return Failed(payment.decline_reason or "failed", payment.id)
+        case "voided":
+            return Voided(payment.id, payment.voided_minor)
+        case status:
+            return Unknown(f"unknown status {status}", payment.id)
+
+
+def refusal_of(status: int, body: bytes, provider_payment_id: str | None) -> Impossible | Unknown:
+    """Only a refusal by name is an outcome; not found, too many, not allowed and broken are not knowing."""
+    if status not in (400, 409, 422):
+        return Unknown(f"http {status}", provider_payment_id)
+    refusal = _Refusal.model_validate_json(body)
+    if refusal.payment is None:
+        return Impossible(refusal.error, None, provider_payment_id)
+    return Impossible(refusal.error, refusal.payment.status, refusal.payment.id)
+
+
+@dataclass(frozen=True)
+class SandboxProviderSettings:
+    url: str
+    timeout_s: float = 10.0  # the whole call, waiting for a free connection included
+    connections: int = 64
+
+
+class SandboxProvider:
+    """`async with SandboxProvider(settings) as provider:`: one session, so connections are kept and bounded."""
+
+    def __init__(self, settings: SandboxProviderSettings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._settings.connections),
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        body = {
+            "reference": request.reference,
+            "amount_minor": request.amount_minor,
+            "currency": request.currency,
+            "token": request.token,
+            "capture": request.capture,
+            "webhook_url": request.webhook_url,
+        }
+        return await self._post("/payments", key, body, _status_answer)
+
+    async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer:
+        path = _path(request.provider_payment_id) + "/capture"
+        body = {"amount_minor": request.amount_minor}
+        return await self._post(path, key, body, _captured_answer, request.provider_payment_id)
+
+    async def void(self, key: str, request: VoidRequest) -> ProviderAnswer:
+        path = _path(request.provider_payment_id) + "/void"
+        return await self._post(path, key, {}, _voided_answer, request.provider_payment_id)
+
+    async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer:
+        path = _path(request.provider_payment_id) + "/refunds"
+        body = {"amount_minor": request.amount_minor}
+        return await self._post(path, key, body, _refunded_answer, request.provider_payment_id)
+
+    async def withdraw(self, key: str, authorize_key: str) -> ProviderAnswer:
+        return await self._post("/payments/void-by-key", key, {"key": authorize_key}, _withdrawn_answer)
+
+    async def find(self, provider_payment_id: str) -> ProviderAnswer:
+        return await self._call("GET", _path(provider_payment_id), {}, None, _status_answer, provider_payment_id)
+
+    async def _post(
+        self, path: str, key: str, body: dict[str, Any], read: Read, payment_id: str | None = None
+    ) -> ProviderAnswer:
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        return await self._call("POST", path, headers, orjson.dumps(body), read, payment_id)
+
+    async def _call(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, read: Read, payment_id: str | None
+    ) -> ProviderAnswer:
+        if self._session is None:
+            raise RuntimeError("the provider's session is not open: use it with `async with`")
+        try:
+            async with self._session.request(
+                method, self._settings.url + path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                answer = bytearray()
+                async for chunk in response.content.iter_any():
+                    answer += chunk
+                    if len(answer) > ANSWER_LIMIT:
+                        return Unknown("answer too large", payment_id)
+            if response.status == 200:
+                return read(bytes(answer))
+            return refusal_of(response.status, bytes(answer), payment_id)
+        except TimeoutError:
+            return Unknown("timeout", payment_id)
+        except (aiohttp.ClientError, OSError) as error:
+            return Unknown(f"connection: {type(error).__name__}", payment_id)
+        except ValidationError:
+            return Unknown("unreadable answer", payment_id)
+
+
+def _path(provider_payment_id: str) -> str:
+    return f"/payments/{quote(provider_payment_id, safe='')}"
+
+
+def _status_answer(body: bytes) -> ProviderAnswer:
+    return answer_of(PaymentShown.model_validate_json(body))
+
+
+def _captured_answer(body: bytes) -> ProviderAnswer:
+    payment = PaymentShown.model_validate_json(body)
+    return Captured(payment.id, payment.captured_minor, payment.refunded_minor)
+
+
+def _voided_answer(body: bytes) -> ProviderAnswer:
+    payment = PaymentShown.model_validate_json(body)
+    return Voided(payment.id, payment.voided_minor)
+
+
+def _refunded_answer(body: bytes) -> ProviderAnswer:
+    payment = PaymentShown.model_validate_json(body)
+    return Refunded(payment.id, payment.refunded_minor, payment.refund_id)
+
+
+def _withdrawn_answer(body: bytes) -> ProviderAnswer:
+    payment = _Withdrawn.model_validate_json(body).payment
+    return Voided(None) if payment is None else answer_of(payment)
+
+
+class BadSignature(Exception):
+    """The notice is not proven to come from the provider: answer 401 and believe nothing of it."""
+
+
+class BadNotice(Exception):
+    """Rightly signed and not understood: answer 400, so that it is sent again, and look at it."""
+
+
+@dataclass(frozen=True)
+class WebhookNotice:
+    id: str  # the same for every repetition of this notice
+    type: str
+    created: datetime
+    provider_payment_id: str
+    authorize_key: str  # the attempt that made the payment: known to us even before the call was answered
+    reference: str
+    amount_minor: int
+    currency: str
+    answer: ProviderAnswer  # where the payment stood when the notice was made
+
+
+class _Notice(BaseModel):
+    id: str
+    type: str
+    created: datetime
+    payment: PaymentShown
+
+
+def verify_webhook(
+    secret: str, headers: Mapping[str, str], body: bytes, now: datetime, tolerance_s: int = 300
+) -> WebhookNotice:
+    """Standard Webhooks; raises BadSignature for what is not proven, BadNotice for what is proven and unreadable."""
+    if len(body) > WEBHOOK_BODY_LIMIT:
+        raise BadSignature("body too large")
+    given = {name.lower(): value for name, value in headers.items()}
+    try:
+        webhook_id, timestamp, signatures = (
+            given[name] for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+        )
+    except KeyError as missing:
+        raise BadSignature(f"no header {missing}") from None
+    # Not int(): it takes " 1_0 " too, and the signed text would no longer be the number that was compared.
+    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
+        raise BadSignature("timestamp is not a number")
+    if abs(now.timestamp() - int(timestamp)) > tolerance_s:
+        raise BadSignature("too old or too new")
+    signed = f"{webhook_id}.{timestamp}.".encode() + body
+    expected = base64.b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256))
+    # Several signatures stand side by side while a secret is being changed.
+    found = [part[3:].encode() for part in signatures.split(" ") if part.startswith("v1,")]
+    if not any(hmac.compare_digest(expected, signature) for signature in found):
+        raise BadSignature("no signature matches")
+    return notice_of(body)
+
+
+def notice_of(body: bytes) -> WebhookNotice:
+    """Read a notice that is already trusted."""
+    try:
+        told = _Notice.model_validate_json(body)
+    except ValidationError as error:
+        raise BadNotice(str(error)) from None
+    return WebhookNotice(
+        told.id,
+        told.type,
+        told.created,
+        told.payment.id,
+        told.payment.key,
+        told.payment.reference,
+        told.payment.amount_minor,
+        told.payment.currency,
+        answer_of(told.payment),
+    )

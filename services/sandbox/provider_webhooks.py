@@ -1,0 +1,97 @@
+"""Notices to the merchant, signed after Standard Webhooks and sent again until somebody says 2xx.
+
+The same event keeps its id over all tries, so the receiver can tell a repeated notice from a new one.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+
+import aiohttp
+
+from services.sandbox.provider_desk import Webhook
+
+AT_ONCE = 16  # deliveries in flight: a slow receiver must not take every socket of the provider
+
+
+def sign(secret: str, webhook_id: str, timestamp_s: int, body: bytes) -> str:
+    signed = f"{webhook_id}.{timestamp_s}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256)).decode()
+
+
+class WebhookSender:
+    """`delivered` is told each notice that needs no further try, because it arrived or because the tries are used."""
+
+    def __init__(
+        self,
+        secret: str,
+        delivered: Callable[[Webhook], None],
+        tries: int,
+        first_delay_s: float,
+        longest_delay_s: float,
+        timeout_s: float,
+    ) -> None:
+        self._secret = secret
+        self._delivered = delivered
+        self._tries = tries
+        self._first_delay_s = first_delay_s
+        self._longest_delay_s = longest_delay_s
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._running: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def send(self, webhook: Webhook, after_tries: int = 0) -> None:
+        """Send in the background; what is left when the server stops is still in the books for the next start."""
+        task = asyncio.get_running_loop().create_task(self._until_delivered(webhook, after_tries))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def send_once_now(self, webhook: Webhook) -> None:
+        """One try before this returns, the others in the background."""
+        if await self._try(webhook):
+            self._delivered(webhook)
+        else:
+            self.send(webhook, after_tries=1)
+
+    async def _until_delivered(self, webhook: Webhook, tries: int) -> None:
+        if tries:
+            await asyncio.sleep(self._delay_s(tries))
+        while not await self._try(webhook):
+            tries += 1
+            if tries >= self._tries:
+                break
+            await asyncio.sleep(self._delay_s(tries))
+        self._delivered(webhook)
+
+    def _delay_s(self, tries: int) -> float:
+        return min(self._first_delay_s * 2.0 ** (tries - 1), self._longest_delay_s)
+
+    async def _try(self, webhook: Webhook) -> bool:
+        timestamp_s = int(time.time())
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": webhook.id,
+            "webhook-timestamp": str(timestamp_s),
+            "webhook-signature": sign(self._secret, webhook.id, timestamp_s, webhook.body),
+        }
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        async with self._at_once:
+            try:
+                async with self._session.post(
+                    webhook.url, data=webhook.body, headers=headers, allow_redirects=False
+                ) as response:
+                    return 200 <= response.status < 300
+            except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: an address that is none
+                return False
