@@ -132,6 +132,11 @@ class Store(Protocol):
         ...
 
 
+    async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
+        """Move up to `limit` attempt rows from state `open` to `calling`, committed, one version each; returns them."""
+        ...
+
+
 class Outbox(Protocol):
     """The relay's side of a store."""
 
