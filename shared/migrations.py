@@ -1,0 +1,51 @@
+"""Migrations run as the owner, one Alembic history per service, its version table inside the service's own schema."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+
+
+def script_directory(service: str) -> Path:
+    import services
+
+    return Path(services.__path__[0]) / service / "migrations"
+
+
+def config_for(service: str, schema: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(script_directory(service)))
+    config.attributes["schema"] = schema
+    return config
+
+
+def head(service: str, schema: str) -> str:
+    """The newest revision of a service."""
+    return ScriptDirectory.from_config(config_for(service, schema)).get_current_head() or ""
+
+
+def upgrade(owner: sa.Engine, service: str, schema: str) -> None:
+    config = config_for(service, schema)
+    with owner.begin() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def run_env(context: EnvironmentContext) -> None:
+    """The whole of every service's `migrations/env.py`."""
+    attributes = context.config.attributes
+    context.configure(connection=attributes["connection"], version_table_schema=attributes["schema"])
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_sql_file(op: Operations, migration: str) -> None:
+    """Run the `.sql` beside a migration; statements are separated by a line `;`."""
+    for statement in Path(migration).with_suffix(".sql").read_text().split("\n;\n"):
+        if statement.strip():
+            op.get_bind().exec_driver_sql(statement.replace("%", "%%"))

@@ -1,0 +1,412 @@
+"""The store over PostgreSQL: every statement is set-based, so a batch costs about as many round trips as one message.
+
+Statements are made once per table from its SQLAlchemy declaration and run by asyncpg with `unnest` arrays.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final, cast
+from uuid import UUID
+
+import asyncpg
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from shared.envelope import shard_of
+from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, Unavailable
+from shared.table import Discipline, Key, Need, Table
+
+LOCK_TIMEOUT_MS: Final = 5_000
+STATEMENT_TIMEOUT_MS: Final = 30_000
+"""A batch takes milliseconds; whatever takes longer than this is stuck, and the consumer pauses and comes again."""
+MAX_CONNECTIONS: Final = 6
+"""Per process: batch, relay, effects, health, and room for one of each to be replaced after a cut."""
+
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.SerializationError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.exceptions.InternalClientError,
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+)
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
+    )
+
+
+async def _keep_as_is(connection: asyncpg.Connection) -> None:
+    """No reset on release: our connections keep no session state, and the reset would cost a round trip per batch."""
+
+
+async def connect_pool(url: str, *, name: str, max_size: int = MAX_CONNECTIONS) -> asyncpg.Pool:
+    """A pool whose connections know our limits. Raises `Unavailable`."""
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=max_size,
+            init=_prepare_connection,
+            reset=_keep_as_is,
+            command_timeout=STATEMENT_TIMEOUT_MS / 1000 + 5,
+            server_settings={
+                "application_name": name,
+                "lock_timeout": str(LOCK_TIMEOUT_MS),
+                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "idle_in_transaction_session_timeout": "60000",
+                "jit": "off",
+            },
+        )
+    except AWAY as away:
+        raise Unavailable(f"{type(away).__name__}: {away}") from away
+
+
+class TableSql:
+    """The statements of one table."""
+
+    def __init__(self, table: Table[Any]) -> None:
+        self.table = table
+        self.full = table.sql.fullname
+        self.columns = table.columns
+        types = {column.name: str(column.type.compile(dialect=_DIALECT)) for column in table.sql.columns}
+        self.types = {name: type_.split("(")[0] for name, type_ in types.items()}
+        self.enums = table.enums()
+        self.converts = tuple(self.enums.get(name) for name in self.columns)
+        self.has_updated_at = "updated_at" in table.sql.columns
+
+    def make(self, record: Sequence[Any]) -> Any:
+        values = [
+            value if convert is None or value is None else convert(value)
+            for value, convert in zip(record, self.converts, strict=True)
+        ]
+        return self.table.row(*values)
+
+    def arrays(self, rows: Iterable[Any], columns: Sequence[str]) -> list[list[Any]]:
+        listed = list(rows)
+        return [[getattr(row, column) for row in listed] for column in columns]
+
+    def select(self, by: str) -> str:
+        lock = ""
+        if self.table.discipline is Discipline.LOCKED:
+            # in key order, so that two batches over the same hot rows wait for each other and never deadlock
+            lock = f" ORDER BY {', '.join(self.table.key)} FOR NO KEY UPDATE"
+        return (
+            f"SELECT {', '.join(self.columns)} FROM {self.full} WHERE {by} = ANY($1::{self.types[by]}[]){lock}"
+        )
+
+    def _unnest(self, columns: Sequence[str]) -> str:
+        arrays = ", ".join(f"${n}::{self.types[column]}[]" for n, column in enumerate(columns, 1))
+        return f"unnest({arrays}) AS u({', '.join(columns)})"
+
+    @cached_property
+    def insert(self) -> str:
+        names = ", ".join(self.columns)
+        sql = f"INSERT INTO {self.full} ({names}) SELECT {names} FROM {self._unnest(self.columns)}"
+        if self.table.discipline is Discipline.APPEND:
+            return sql
+        return f"{sql} ON CONFLICT DO NOTHING RETURNING {', '.join(self.table.key)}"
+
+    @cached_property
+    def moving_columns(self) -> tuple[str, ...]:
+        return tuple(column for column in self.columns if column not in self.table.fixed)
+
+    @cached_property
+    def update(self) -> str:
+        columns = self.moving_columns
+        sets = [f"{column} = u.{column}" for column in columns if column not in self.table.key]
+        if self.has_updated_at:
+            sets.append("updated_at = now()")
+        where = [f"t.{column} = u.{column}" for column in self.table.key]
+        if self.table.discipline is Discipline.VERSIONED:
+            where.append("t.version = u.version - 1")
+        return (
+            f"UPDATE {self.full} AS t SET {', '.join(sets)} FROM {self._unnest(columns)}"
+            f" WHERE {' AND '.join(where)} RETURNING {', '.join('t.' + column for column in self.table.key)}"
+        )
+
+    @cached_property
+    def take_open(self) -> str:
+        key = self.table.key[0]
+        return (
+            f"UPDATE {self.full} SET state = 'calling', version = version + 1"
+            f"{', updated_at = now()' if self.has_updated_at else ''} WHERE {key} = ANY(ARRAY("
+            f"SELECT {key} FROM {self.full} WHERE state = 'open' ORDER BY {key} LIMIT $1 FOR UPDATE SKIP LOCKED))"
+            f" RETURNING {', '.join(self.columns)}"
+        )
+
+
+_SQL: dict[Table[Any], TableSql] = {}
+
+
+def sql_of(table: Table[Any]) -> TableSql:
+    found = _SQL.get(table)
+    if found is None:
+        found = _SQL[table] = TableSql(table)
+    return found
+
+
+_RANKS: dict[int, dict[str, int]] = {}
+
+
+def _rank(table: Table[Any]) -> int:
+    """Position in dependency order: a row is inserted after the rows it references."""
+    metadata = table.sql.metadata
+    ranks = _RANKS.get(id(metadata))
+    if ranks is None or table.name not in ranks:
+        ranks = _RANKS[id(metadata)] = {known.name: n for n, known in enumerate(metadata.sorted_tables)}
+    return ranks[table.name]
+
+
+class FrameSql:
+    """The statements over the frame's own tables in one schema."""
+
+    def __init__(self, schema: str) -> None:
+        s = schema
+        self.claim_inbox = (
+            f"INSERT INTO {s}.inbox AS i (queue, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])"
+            " ON CONFLICT (message_id, queue) DO UPDATE SET state = 'done' WHERE i.state = 'trying'"
+            " RETURNING queue, message_id"
+        )
+        self.count_attempt = (
+            f"INSERT INTO {s}.inbox AS i (queue, message_id, state, attempts) VALUES ($1, $2, 'trying', 1)"
+            " ON CONFLICT (message_id, queue) DO UPDATE SET attempts = i.attempts + 1 WHERE i.state = 'trying'"
+            " RETURNING attempts"
+        )
+        self.inbox_state = (
+            f"UPDATE {s}.inbox i SET state = $3 FROM unnest($1::text[], $2::uuid[]) AS u(queue, message_id)"
+            " WHERE i.queue = u.queue AND i.message_id = u.message_id"
+        )
+        due_columns = "id, queue, not_before, head, body, name, owner, attempts, first_tried, error"
+        self.claim_due = (
+            f"DELETE FROM {s}.due WHERE id = ANY(ARRAY(SELECT id FROM {s}.due WHERE not_before <= clock_timestamp()"
+            f" AND queue = ANY($1::text[]) ORDER BY not_before LIMIT $2 FOR UPDATE SKIP LOCKED))"
+            f" RETURNING {due_columns}"
+        )
+        due_source = (
+            f"INSERT INTO {s}.due AS d ({due_columns}) SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[],"
+            " $4::jsonb[], $5::text[], $6::text[], $7::text[], $8::int[], $9::timestamptz[], $10::text[])"
+        )
+        self.insert_due = f"{due_source} ON CONFLICT (id) DO NOTHING"
+        self.set_timers = (
+            f"{due_source} ON CONFLICT (name, owner) WHERE name <> '' DO UPDATE SET id = excluded.id,"
+            " not_before = excluded.not_before, head = excluded.head, body = excluded.body,"
+            " attempts = excluded.attempts, first_tried = excluded.first_tried, error = excluded.error,"
+            " generation = d.generation + 1"
+        )
+        self.clear_timers = (
+            f"DELETE FROM {s}.due d USING unnest($1::text[], $2::text[]) AS u(name, owner)"
+            " WHERE d.name = u.name AND d.owner = u.owner AND d.name <> ''"
+        )
+        self.load_answers = (
+            f"SELECT command_key, content_hash, state, answer_type, answer FROM {s}.answers"
+            " WHERE command_key = ANY($1::text[])"
+        )
+        self.write_answers = (
+            f"INSERT INTO {s}.answers AS a (command_key, content_hash, state, answer_type, answer)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])"
+            " ON CONFLICT (command_key) DO UPDATE SET state = excluded.state, answer_type = excluded.answer_type,"
+            " answer = excluded.answer, updated_at = now(),"
+            " content_hash = CASE WHEN excluded.content_hash = '' THEN a.content_hash ELSE excluded.content_hash END"
+            # what was said stays said: an answer is never replaced, a tombstone never raised
+            " WHERE a.state = 'pending'"
+        )
+        self.insert_outbox = (
+            f"INSERT INTO {s}.outbox (id, shard, subject, destination, public, head, body)"
+            " SELECT id, shard, subject, destination, public, head, body FROM unnest($1::uuid[], $2::smallint[],"
+            " $3::text[], $4::text[], $5::boolean[], $6::jsonb[], $7::text[]) WITH ORDINALITY"
+            " AS u(id, shard, subject, destination, public, head, body, n) ORDER BY n"
+        )
+        self.park = (
+            f"INSERT INTO {s}.parked AS p (id, queue, command_key, head, body, reason, error, attempts)"
+            " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::text[],"
+            " $7::text[], $8::int[]) ON CONFLICT DO NOTHING"
+        )
+        self.outbox_waiting = (
+            f"SELECT position, id, subject, destination, public, head, body FROM {s}.outbox"
+            " WHERE shard = ANY($1::smallint[]) ORDER BY position LIMIT $2"
+        )
+        self.outbox_published = f"DELETE FROM {s}.outbox WHERE position = ANY($1::bigint[])"
+        self.outbox_waiting_count = f"SELECT count(*) FROM {s}.outbox"
+
+
+class PostgresTransaction:
+    def __init__(self, connection: asyncpg.Connection, sql: FrameSql) -> None:
+        self.connection, self.sql = connection, sql
+        self.committed = False
+
+    async def claim_inbox(self, ids: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
+        records = await self.connection.fetch(
+            self.sql.claim_inbox, [queue for queue, _ in ids], [id_ for _, id_ in ids]
+        )
+        return {(record[0], _uuid(record[1])) for record in records}
+
+    async def claim_due(self, queues: Sequence[str], limit: int) -> list[DueRow]:
+        records = await self.connection.fetch(self.sql.claim_due, list(queues), limit)
+        rows = [DueRow(_uuid(record[0]), *tuple(record)[1:]) for record in records]
+        return sorted(rows, key=lambda row: (row.not_before, row.id.bytes))
+
+    async def now(self) -> datetime:
+        return cast(datetime, await self.connection.fetchval("SELECT clock_timestamp()"))
+
+    async def load(self, need: Need) -> list[Any]:
+        sql = sql_of(need.table)
+        values = sorted(need.values)
+        return [sql.make(record) for record in await self.connection.fetch(sql.select(need.by), values)]
+
+    async def load_answers(self, command_keys: Sequence[str]) -> list[AnswerRow]:
+        records = await self.connection.fetch(self.sql.load_answers, list(command_keys))
+        return [AnswerRow(*record) for record in records]
+
+    async def write(self, changes: Changes) -> None:
+        try:
+            await self._write(changes)
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.RaiseError) as fired:
+            raise ConstraintFired(f"{getattr(fired, 'constraint_name', '') or type(fired).__name__}: {fired}") from fired
+
+    async def _write(self, changes: Changes) -> None:
+        fetch, execute, sql = self.connection.fetch, self.connection.execute, self.sql
+        inserts = sorted(changes.inserts.items(), key=lambda item: _rank(item[0]))
+        for table, rows in inserts:
+            if table.discipline is not Discipline.APPEND:
+                await self._kept(table, rows, sql_of(table).insert, sql_of(table).columns)
+        for wave in changes.waves:
+            for table, rows in sorted(wave.items(), key=lambda item: _rank(item[0])):
+                await self._kept(table, rows, sql_of(table).update, sql_of(table).moving_columns)
+        for table, rows in sorted(changes.locked.items(), key=lambda item: _rank(item[0])):
+            await self._kept(table, rows, sql_of(table).update, sql_of(table).moving_columns)
+        for table, rows in inserts:
+            if table.discipline is Discipline.APPEND:
+                of = sql_of(table)
+                await execute(of.insert, *of.arrays(rows, of.columns))
+        if changes.answers:
+            answers = [changes.answers[key] for key in sorted(changes.answers)]
+            await execute(sql.write_answers, *_columns(AnswerRow, answers))
+        if changes.timers_cleared:
+            cleared = sorted(changes.timers_cleared)
+            await execute(sql.clear_timers, [name for name, _ in cleared], [owner for _, owner in cleared])
+        plain = [row for row in changes.due if not row.name]
+        timers = sorted((row for row in changes.due if row.name), key=lambda row: (row.name, row.owner))
+        if plain:
+            await execute(sql.insert_due, *_columns(DueRow, plain))
+        if timers:
+            await execute(sql.set_timers, *_columns(DueRow, timers))
+        for claims, state in ((changes.waiting, "waiting"), (changes.settled, "done")):
+            if claims:
+                await execute(sql.inbox_state, [queue for queue, _ in claims], [id_ for _, id_ in claims], state)
+        if changes.parked:
+            rows = changes.parked
+            await execute(
+                sql.park,
+                *([getattr(row, name) for row in rows] for name in _PARKED_COLUMNS),
+            )
+        if changes.outbox:
+            out = changes.outbox
+            await fetch(
+                sql.insert_outbox,
+                [row.id for row in out],
+                [shard_of(row.subject) for row in out],
+                [row.subject for row in out],
+                [row.destination for row in out],
+                [row.public for row in out],
+                [row.head for row in out],
+                [row.body for row in out],
+            )
+
+    async def _kept(self, table: Table[Any], rows: list[Any], statement: str, columns: Sequence[str]) -> None:
+        """Run a compare-and-set; whatever did not come back lost a race."""
+        sql = sql_of(table)
+        records = await self.connection.fetch(statement, *sql.arrays(rows, columns))
+        if len(records) != len(rows):
+            kept = {tuple(_plain(value) for value in record) for record in records}
+            keys: list[Key] = [table.key_of(row) for row in rows]
+            raise Conflict((table.name, key) for key in keys if key not in kept)
+
+    async def commit(self) -> None:
+        await self.connection.execute("COMMIT")
+        self.committed = True
+
+
+_PARKED_COLUMNS = ("id", "queue", "command_key", "head", "body", "reason", "error", "attempts")
+
+
+def _columns(row_type: type[Any], rows: Sequence[Any]) -> list[list[Any]]:
+    return [[getattr(row, field.name) for row in rows] for field in fields(row_type)]
+
+
+def _uuid(value: Any) -> UUID:
+    """asyncpg has a UUID class of its own; ours is the plain one."""
+    return UUID(int=value.int)
+
+
+def _plain(value: Any) -> Any:
+    return _uuid(value) if isinstance(value, UUID) else value
+
+
+class PostgresStore:
+    """One service's schema, through its own role."""
+
+    def __init__(self, pool: asyncpg.Pool, schema: str) -> None:
+        self.pool, self.schema = pool, schema
+        self.sql = FrameSql(schema)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        try:
+            async with self.pool.acquire(timeout=10) as connection:
+                tx = PostgresTransaction(cast(asyncpg.Connection, connection), self.sql)
+                await tx.connection.execute("BEGIN")
+                try:
+                    yield tx
+                finally:
+                    if not tx.committed and not tx.connection.is_closed():
+                        await tx.connection.execute("ROLLBACK")
+        except AWAY as away:
+            raise Unavailable(f"{type(away).__name__}: {away}") from away
+
+    async def count_attempt(self, queue: str, message_id: UUID) -> int:
+        try:
+            return int(await self.pool.fetchval(self.sql.count_attempt, queue, message_id) or 0)
+        except AWAY as away:
+            raise Unavailable(f"{type(away).__name__}: {away}") from away
+
+    async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
+        sql = sql_of(table)
+        try:
+            return [sql.make(record) for record in await self.pool.fetch(sql.take_open, limit)]
+        except AWAY as away:
+            raise Unavailable(f"{type(away).__name__}: {away}") from away
+
+    async def waiting(self, shards: Sequence[int], limit: int) -> list[tuple[int, OutboxRow]]:
+        try:
+            records = await self.pool.fetch(self.sql.outbox_waiting, list(shards), limit)
+        except AWAY as away:
+            raise Unavailable(f"{type(away).__name__}: {away}") from away
+        return [(record[0], OutboxRow(*tuple(record)[1:])) for record in records]
+
+    async def published(self, positions: Sequence[int]) -> None:
+        try:
+            await self.pool.execute(self.sql.outbox_published, list(positions))
+        except AWAY as away:
+            raise Unavailable(f"{type(away).__name__}: {away}") from away
+
+    async def outbox_waiting(self) -> int:
+        return int(await self.pool.fetchval(self.sql.outbox_waiting_count))
+
+
+__all__ = ["PostgresStore", "PostgresTransaction", "connect_pool", "sa"]
