@@ -141,6 +141,8 @@ class ProviderServer:
         return f"http://{self.settings.host}:{port}"
 
     async def stop(self) -> None:
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         for timer in self._timers.values():
             timer.cancel()
@@ -148,6 +150,10 @@ class ProviderServer:
             await self._runner.cleanup()
         await self._webhooks.stop()
         self._books.close()
+
+    async def quiet(self) -> None:
+        """Wait until every notice sent so far has arrived or was given up."""
+        await self._webhooks.quiet()
 
     def _answering(self, handle: Handle) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:

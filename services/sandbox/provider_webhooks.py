@@ -51,6 +51,11 @@ class WebhookSender:
         if self._session is not None:
             await self._session.close()
 
+    async def quiet(self) -> None:
+        """Wait until every notice sent so far has arrived or was given up."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
     def send(self, webhook: Webhook, after_tries: int = 0) -> None:
         """Send in the background; what is left when the server stops is still in the books for the next start."""
         task = asyncio.get_running_loop().create_task(self._until_delivered(webhook, after_tries))

@@ -1,0 +1,479 @@
+"""What only the wire can show: silence, broken answers, signatures, notices sent again, and books that survive."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from services.payment.provider import (
+    ANSWER_LIMIT,
+    WEBHOOK_BODY_LIMIT,
+    AuthorizeRequest,
+    BadNotice,
+    BadSignature,
+    Captured,
+    Impossible,
+    Pending,
+    ProviderAnswer,
+    RefundRequest,
+    SandboxProvider,
+    SandboxProviderSettings,
+    Unknown,
+    Voided,
+    VoidRequest,
+    verify_webhook,
+)
+from services.sandbox.provider_webhooks import sign
+from tests.support.provider_rigs import PATIENCE_S, SECRET, HttpRig
+
+pytestmark = pytest.mark.asyncio
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BODY = orjson.dumps(
+    {
+        "id": "evt_1",
+        "type": "payment.captured",
+        "created": NOW.isoformat(),
+        "payment": {
+            "id": "pay_1",
+            "key": "attempt-1",
+            "status": "captured",
+            "amount_minor": 1000,
+            "captured_minor": 1000,
+            "refunded_minor": 0,
+            "voided_minor": 0,
+            "currency": "EUR",
+            "reference": "order-1",
+            "decline_reason": None,
+        },
+    }
+)
+REQUEST = AuthorizeRequest(1000, "EUR", "tok_ok", "order-1", True, None)
+OVER_HTTP = {
+    "reference": "order-1",
+    "amount_minor": 1000,
+    "currency": "EUR",
+    "token": "tok_ok",
+    "capture": True,
+    "webhook_url": None,
+}
+
+Start = Callable[..., Awaitable[HttpRig]]
+
+
+@pytest_asyncio.fixture
+async def start() -> AsyncIterator[Start]:
+    started: list[HttpRig] = []
+
+    async def begin(**settings: Any) -> HttpRig:
+        started.append(await HttpRig(**settings).start())
+        return started[-1]
+
+    yield begin
+    for rig in started:
+        await rig.stop()
+
+
+async def post(rig: HttpRig, path: str, body: Any, key: str | None = "key") -> tuple[int, bytes]:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    async with rig.session.post(path, json=body, headers=headers) as response:
+        return response.status, await response.read()
+
+
+class TestTheServer:
+    async def test_the_same_key_replays_the_same_bytes_whatever_the_order_of_the_fields(self, start: Start) -> None:
+        rig = await start()
+        first = await post(rig, "/payments", OVER_HTTP)
+        assert first[0] == 200
+        assert await post(rig, "/payments", dict(reversed(OVER_HTTP.items()))) == first
+
+    async def test_a_reused_key_is_a_conflict(self, start: Start) -> None:
+        rig = await start()
+        await post(rig, "/payments", OVER_HTTP)
+        assert await post(rig, "/payments", OVER_HTTP | {"capture": False}) == (409, b'{"error":"key_reused"}')
+
+    async def test_a_call_without_a_key_is_refused(self, start: Start) -> None:
+        rig = await start()
+        status, body = await post(rig, "/payments", OVER_HTTP, key=None)
+        assert (status, body) == (400, b'{"error":"idempotency_key_missing"}')
+        assert (await rig.books())["payments"] == []
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("amount_minor", 0),
+            ("amount_minor", -5),
+            ("amount_minor", "1000"),
+            ("amount_minor", 10.5),
+            ("amount_minor", 10**15 + 1),
+            ("currency", "eur"),
+            ("reference", ""),
+            ("token", "t" * 256),
+            ("surprise", 1),
+        ],
+    )
+    async def test_a_body_that_is_wrong_names_the_field(self, start: Start, field: str, value: Any) -> None:
+        rig = await start()
+        status, body = await post(rig, "/payments", OVER_HTTP | {field: value})
+        assert (status, orjson.loads(body)) == (400, {"error": "bad_request", "fields": [field]})
+        assert (await rig.books())["payments"] == []
+
+    async def test_a_body_too_large_is_refused(self, start: Start) -> None:
+        rig = await start()
+        status, _ = await post(rig, "/payments", OVER_HTTP | {"token": "t" * 70_000})
+        assert status == 413
+
+    async def test_a_payment_is_found_by_key(self, start: Start) -> None:
+        rig = await start()
+        _, body = await post(rig, "/payments", OVER_HTTP)
+        async with rig.session.get("/payments", params={"key": "key"}) as found:
+            assert (found.status, await found.read()) == (200, body)
+        async with rig.session.get("/payments", params={"key": "other"}) as found:
+            assert found.status == 404
+
+    async def test_a_pending_payment_is_settled_by_reference(self, start: Start) -> None:
+        rig = await start()
+        await post(rig, "/payments", OVER_HTTP | {"token": "tok_pending"})
+        status, body = await post(rig, "/script/settle", {"reference": "order-1", "paid": True}, key=None)
+        assert (status, orjson.loads(body)["status"]) == (200, "captured")
+        status, _ = await post(rig, "/script/settle", {"reference": "order-1", "paid": True}, key=None)
+        assert status == 404  # nothing pending is left
+
+    async def test_it_is_healthy(self, start: Start) -> None:
+        rig = await start()
+        async with rig.session.get("/health") as health:
+            assert health.status == 200
+
+    async def test_all_payments_can_have_webhooks(self, start: Start) -> None:
+        rig = await start(webhooks_for_all=True)
+        paid = await rig.provider.authorize("a", replace(REQUEST, webhook_url=rig.webhook_url))
+        assert isinstance(paid, Captured)
+        [first] = await rig.notices(1)
+        await rig.provider.refund("r", RefundRequest(paid.provider_payment_id, 100))
+        [second] = await rig.notices(1)
+        await rig.provider.authorize("d", replace(REQUEST, token="tok_declined", webhook_url=rig.webhook_url))
+        [declined] = await rig.notices(1)
+        held = await rig.provider.authorize("b", replace(REQUEST, capture=False, webhook_url=rig.webhook_url))
+        [third] = await rig.notices(1)
+        await rig.provider.void("v", VoidRequest(third.provider_payment_id))
+        [fourth] = await rig.notices(1)
+        assert held == third.answer
+        told = [notice.type.removeprefix("payment.") for notice in (first, second, declined, third, fourth)]
+        assert told == ["captured", "refunded", "failed", "authorized", "voided"]
+
+
+class TestBooksThatSurvive:
+    async def test_answers_keys_and_tombstones_outlive_the_server(self, start: Start, tmp_path: Path) -> None:
+        books = str(tmp_path / "books.sqlite")
+        before = await start(books=books)
+        answer = await before.provider.authorize("a", REQUEST)
+        assert isinstance(await before.provider.authorize("b", replace(REQUEST, token="tok_do_then_timeout")), Unknown)
+        assert isinstance(await before.provider.authorize("c", replace(REQUEST, token="tok_error")), Unknown)
+        await before.provider.withdraw("w", "d")
+        entries = (await before.books())["entries"]
+        await before.server.stop()
+
+        after = await start(books=books)
+        assert (await after.books())["entries"] == entries
+        assert await after.provider.authorize("a", REQUEST) == answer
+        assert isinstance(await after.provider.authorize("b", replace(REQUEST, token="tok_do_then_timeout")), Captured)
+        assert (await after.books())["entries"] == entries
+        assert isinstance(await after.provider.authorize("c", replace(REQUEST, token="tok_error")), Unknown)
+        assert isinstance(await after.provider.authorize("c", replace(REQUEST, token="tok_error")), Captured)
+        assert getattr(await after.provider.authorize("d", REQUEST), "reason", None) == "withdrawn"
+
+    async def test_what_an_answer_says_is_in_the_file_when_it_is_said(self, start: Start, tmp_path: Path) -> None:
+        rig = await start(books=str(tmp_path / "books.sqlite"))
+        await asyncio.gather(*(rig.provider.authorize(f"a{n}", REQUEST) for n in range(10)))
+        other = sqlite3.connect(tmp_path / "books.sqlite")  # sees committed rows only
+        assert other.execute("SELECT count(*) FROM payments").fetchone() == (10,)
+        assert other.execute("SELECT count(*) FROM entries").fetchone() == (20,)
+        other.close()
+
+    @pytest.mark.parametrize("statement", ["DELETE FROM entries", "UPDATE entries SET amount_minor = 1"])
+    async def test_an_entry_is_for_ever(self, start: Start, tmp_path: Path, statement: str) -> None:
+        rig = await start(books=str(tmp_path / "books.sqlite"))
+        await rig.provider.authorize("a", REQUEST)
+        other = sqlite3.connect(tmp_path / "books.sqlite")
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            other.execute(statement)
+        other.close()
+
+    async def test_a_settlement_that_was_due_while_it_was_down_happens_at_the_next_start(
+        self, start: Start, tmp_path: Path
+    ) -> None:
+        books = str(tmp_path / "books.sqlite")
+        before = await start(books=books, settle_after_s=3600.0)
+        request = replace(REQUEST, token="tok_pending_then_paid", webhook_url=before.webhook_url)
+        answer = await before.provider.authorize("a", request)
+        assert isinstance(answer, Pending)
+        await before.server.stop()
+        other = sqlite3.connect(books)
+        with other:
+            other.execute("UPDATE payments SET settles_at = ?", ((datetime.now(UTC) - timedelta(hours=1)).isoformat(),))
+        other.close()
+
+        after = await start(books=books)
+        async with asyncio.timeout(PATIENCE_S):
+            notice = await before.receiver.notices.get()
+        assert notice.answer == await after.provider.find(answer.provider_payment_id)
+        assert isinstance(notice.answer, Captured)
+
+    async def test_a_notice_that_did_not_arrive_is_sent_at_the_next_start(self, start: Start, tmp_path: Path) -> None:
+        books = str(tmp_path / "books.sqlite")
+        before = await start(books=books, webhook_first_delay_s=3600.0, webhook_longest_delay_s=3600.0)
+        before.receiver.answers = [500]
+        request = replace(REQUEST, token="tok_webhook_first", webhook_url=before.webhook_url)
+        await before.provider.authorize("a", request)
+        first = before.receiver.notices.get_nowait()  # the first try was made before the answer
+        await before.server.stop()
+
+        await start(books=books)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await before.receiver.notices.get() == first
+
+
+class TestNoticesOnTheWire:
+    async def test_a_notice_is_signed_after_standard_webhooks(self, start: Start) -> None:
+        rig = await start()
+        await rig.provider.authorize("a", replace(REQUEST, token="tok_webhook_first", webhook_url=rig.webhook_url))
+        [(headers, body)] = rig.receiver.raw
+        signed = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), body])
+        digest = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+        assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+        assert headers["webhook-id"] == orjson.loads(body)["id"]
+
+    async def test_the_notice_comes_before_the_answer(self, start: Start) -> None:
+        rig = await start()
+        answered_when_told: list[bool] = []
+        call: asyncio.Task[ProviderAnswer]
+
+        async def told(request: web.Request) -> web.Response:
+            answered_when_told.append(call.done())
+            return web.Response(status=204)
+
+        async with merchant(told) as url:
+            request = replace(REQUEST, token="tok_webhook_first", webhook_url=f"{url}/hook")
+            call = asyncio.create_task(rig.provider.authorize("a", request))
+            assert isinstance(await call, Captured)
+        assert answered_when_told == [False]
+
+    async def test_a_notice_is_sent_again_until_it_is_taken(self, start: Start) -> None:
+        rig = await start()
+        rig.receiver.answers = [500, 404, 302, 503]
+        await rig.provider.authorize("a", replace(REQUEST, token="tok_webhook_first", webhook_url=rig.webhook_url))
+        heard = await rig.notices(5)
+        assert len({notice.id for notice in heard}) == 1
+
+    async def test_a_notice_is_given_up_after_its_tries(self, start: Start) -> None:
+        rig = await start(webhook_tries=3)
+        rig.receiver.answers = [500] * 10
+        await rig.provider.authorize("a", replace(REQUEST, token="tok_webhook_first", webhook_url=rig.webhook_url))
+        await rig.notices(3)
+
+    async def test_an_address_where_nobody_listens_does_not_hold_the_answer(self, start: Start) -> None:
+        rig = await start(webhook_tries=2)
+        nobody = replace(REQUEST, token="tok_webhook_first", webhook_url="http://127.0.0.1:1/hook")
+        assert isinstance(await rig.provider.authorize("a", nobody), Captured)
+        no_address = replace(REQUEST, token="tok_webhook_first", webhook_url="not an address")
+        assert isinstance(await rig.provider.authorize("b", no_address), Captured)
+        await rig.notices(0)
+
+
+class merchant:
+    """Any server for one test: `async with merchant(handler) as url`."""
+
+    def __init__(self, handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        self._runner = web.ServerRunner(web.Server(handle))  # type: ignore[arg-type]  # requests are BaseRequest here
+
+    async def __aenter__(self) -> str:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+async def answered_with(status: int, body: bytes) -> ProviderAnswer:
+    async def say(request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body, headers={"location": "/elsewhere"})
+
+    async with merchant(say) as url, SandboxProvider(SandboxProviderSettings(url, PATIENCE_S)) as provider:
+        return await provider.authorize("a", REQUEST)
+
+
+class TestTheClient:
+    async def test_silence_beyond_the_timeout_is_unknown_and_asking_again_tells(self, start: Start) -> None:
+        rig = await start(hang_s=3600.0)
+        hanging = replace(REQUEST, token="tok_do_then_timeout")
+        async with SandboxProvider(SandboxProviderSettings(rig.url, timeout_s=0.3)) as impatient:
+            assert await impatient.authorize("a", hanging) == Unknown("timeout")
+        assert isinstance(await rig.provider.authorize("a", hanging), Captured)
+        assert len((await rig.books())["entries"]) == 2
+
+    async def test_a_server_that_stops_while_a_call_hangs_is_unknown(self, start: Start) -> None:
+        rig = await start(hang_s=3600.0)
+        call = asyncio.create_task(rig.provider.authorize("a", replace(REQUEST, token="tok_do_then_timeout")))
+        async with asyncio.timeout(PATIENCE_S):
+            while not (await rig.books())["entries"]:
+                await asyncio.sleep(0)
+        await rig.server.stop()
+        assert isinstance(await call, Unknown)
+
+    async def test_a_server_that_is_not_there_is_unknown(self) -> None:
+        async with SandboxProvider(SandboxProviderSettings("http://127.0.0.1:1")) as provider:
+            answers = [
+                await provider.authorize("a", REQUEST),
+                await provider.refund("r", RefundRequest("pay_1", 5)),
+                await provider.find("pay_1"),
+            ]
+        assert [type(answer) for answer in answers] == [Unknown] * 3
+        assert [getattr(answer, "provider_payment_id", 0) for answer in answers] == [None, "pay_1", "pay_1"]
+
+    @pytest.mark.parametrize("status", [301, 401, 403, 404, 408, 429, 500, 502, 503])
+    async def test_only_a_named_refusal_is_an_outcome(self, status: int) -> None:
+        assert await answered_with(status, b'{"error":"key_reused"}') == Unknown(f"http {status}")
+
+    @pytest.mark.parametrize("status", [400, 409])
+    async def test_a_named_refusal_is_impossible(self, status: int) -> None:
+        assert await answered_with(status, b'{"error":"bad_request"}') == Impossible("bad_request")
+
+    @pytest.mark.parametrize("status", [200, 409])
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"id":"pay_1"}', b"\xff\xfe"])
+    async def test_an_answer_that_cannot_be_read_is_unknown(self, status: int, body: bytes) -> None:
+        assert await answered_with(status, body) == Unknown("unreadable answer")
+
+    async def test_an_endless_answer_is_not_read_to_its_end(self) -> None:
+        assert await answered_with(200, b" " * (ANSWER_LIMIT + 1)) == Unknown("answer too large")
+
+    async def test_a_status_we_do_not_know_is_unknown(self) -> None:
+        shown = orjson.loads(BODY)["payment"] | {"status": "disputed", "something": "new"}
+        assert await answered_with(200, orjson.dumps(shown)) == Unknown("unknown status disputed", "pay_1")
+
+    async def test_an_id_cannot_lead_to_another_address(self, start: Start) -> None:
+        rig = await start()
+        assert await rig.provider.find("../health") == Unknown("http 404", "../health")
+        assert await rig.provider.find("x?key=y") == Unknown("http 404", "x?key=y")
+
+    async def test_connections_are_bounded_and_waiting_counts_as_time(self) -> None:
+        now, most = 0, 0
+        full, release = asyncio.Event(), asyncio.Event()
+
+        async def count(request: web.Request) -> web.Response:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            if now == 2:
+                full.set()
+            await release.wait()
+            now -= 1
+            return web.Response(status=503)
+
+        async with (
+            merchant(count) as url,
+            SandboxProvider(SandboxProviderSettings(url, PATIENCE_S, connections=2)) as provider,
+        ):
+            calls = [asyncio.create_task(provider.authorize(str(n), REQUEST)) for n in range(6)]
+            async with asyncio.timeout(PATIENCE_S):
+                await full.wait()
+            release.set()
+            await asyncio.gather(*calls)
+        assert most == 2
+
+
+def headers(body: bytes = BODY, at: datetime = NOW, secret: str = SECRET) -> dict[str, str]:
+    timestamp_s = int(at.timestamp())
+    return {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": sign(secret, "evt_1", timestamp_s, body),
+    }
+
+
+class TestVerifyingANotice:
+    async def test_a_rightly_signed_notice_is_read(self) -> None:
+        notice = verify_webhook(SECRET, headers(), BODY, NOW)
+        assert notice.answer == Captured("pay_1", 1000)
+        assert (notice.id, notice.authorize_key, notice.created) == ("evt_1", "attempt-1", NOW)
+
+    async def test_header_names_are_read_in_any_case(self) -> None:
+        assert verify_webhook(SECRET, {k.title(): v for k, v in headers().items()}, BODY, NOW).id == "evt_1"
+
+    async def test_one_of_several_signatures_is_enough(self) -> None:
+        several = headers() | {"webhook-signature": f"v1a,abc v1,def {headers()['webhook-signature']}"}
+        assert verify_webhook(SECRET, several, BODY, NOW).id == "evt_1"
+
+    @pytest.mark.parametrize("age_s", [-300, 300])
+    async def test_the_tolerance_is_a_tolerance(self, age_s: int) -> None:
+        assert verify_webhook(SECRET, headers(at=NOW - timedelta(seconds=age_s)), BODY, NOW).id == "evt_1"
+
+    @pytest.mark.parametrize(
+        ("given", "body"),
+        [
+            pytest.param(headers(), BODY.replace(b"1000", b"9999"), id="body changed"),
+            pytest.param(headers(secret="guessed"), BODY, id="other secret"),
+            pytest.param(headers() | {"webhook-id": "evt_2"}, BODY, id="id changed"),
+            pytest.param(headers() | {"webhook-timestamp": str(int(NOW.timestamp()) + 1)}, BODY, id="time changed"),
+            pytest.param(headers(at=NOW - timedelta(seconds=301)), BODY, id="too old"),
+            pytest.param(headers(at=NOW + timedelta(seconds=301)), BODY, id="from the future"),
+            pytest.param(headers() | {"webhook-timestamp": "yesterday"}, BODY, id="time is no number"),
+            pytest.param(headers() | {"webhook-timestamp": "9" * 400}, BODY, id="time without end"),
+            pytest.param(headers() | {"webhook-signature": ""}, BODY, id="no signature"),
+            pytest.param(headers() | {"webhook-signature": "v1,"}, BODY, id="empty signature"),
+            pytest.param(headers() | {"webhook-signature": "v1,ü"}, BODY, id="signature is not ascii"),
+            pytest.param(
+                headers() | {"webhook-signature": headers()["webhook-signature"].replace("v1,", "v2,")}, BODY, id="v2"
+            ),
+            pytest.param({"webhook-id": "evt_1", "webhook-timestamp": "1"}, BODY, id="header missing"),
+            pytest.param({}, BODY, id="no headers"),
+        ],
+    )
+    async def test_what_is_not_proven_is_not_believed(self, given: dict[str, str], body: bytes) -> None:
+        with pytest.raises(BadSignature):
+            verify_webhook(SECRET, given, body, NOW)
+
+    async def test_a_body_too_large_is_refused_before_it_is_hashed(self) -> None:
+        large = b"x" * (WEBHOOK_BODY_LIMIT + 1)
+        with pytest.raises(BadSignature, match="too large"):
+            verify_webhook(SECRET, headers(large), large, NOW)
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff"])
+    async def test_a_signed_notice_that_cannot_be_read_is_told_apart(self, body: bytes) -> None:
+        with pytest.raises(BadNotice):
+            verify_webhook(SECRET, headers(body), body, NOW)
+
+
+async def test_the_command_prints_its_address_serves_and_ends_when_told(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.sandbox.provider", "--port", "0", "--books", str(tmp_path / "books.sqlite")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            url = (await process.stdout.readline()).decode().strip()
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as health:
+                assert health.status == 200
+            async with SandboxProvider(SandboxProviderSettings(url)) as provider:
+                assert await provider.withdraw("w", "never seen") == Voided(None)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
