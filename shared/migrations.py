@@ -28,12 +28,12 @@ def head(service: str, schema: str) -> str:
     return ScriptDirectory.from_config(config_for(service, schema)).get_current_head() or ""
 
 
-def upgrade(owner: sa.Engine, service: str, schema: str) -> None:
+def upgrade(connection: sa.Connection, service: str, schema: str) -> None:
+    """Bring one schema to its newest revision, inside the connection's transaction."""
     config = config_for(service, schema)
-    with owner.begin() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def run_env(context: EnvironmentContext) -> None:
@@ -48,4 +48,4 @@ def run_sql_file(op: Operations, migration: str) -> None:
     """Run the `.sql` beside a migration; statements are separated by a line `;`."""
     for statement in Path(migration).with_suffix(".sql").read_text().split("\n;\n"):
         if statement.strip():
-            op.get_bind().exec_driver_sql(statement.replace("%", "%%"))
+            op.get_bind().exec_driver_sql(statement)
