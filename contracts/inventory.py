@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.message import Command, Fact, Local, Reply
-from contracts.values import MAX_LINES, Instant, Pick, Reference, Sku, SkuQuantity, Value, WarehouseCode
+from contracts.values import MAX_LINES, Instant, Pick, Reference, Sku, SkuQuantity, Text, Value, WarehouseCode
 
 
 class HoldStock(Command, topic="inventory.hold_stock", heard_by="inventory"):
@@ -71,8 +71,10 @@ class StockGone(Reply, topic="inventory.stock_gone"):
     missing: tuple[SkuQuantity, ...]
 
 
-class ReservationExpired(Reply, topic="inventory.reservation_expired"):
-    """The hold's timer rang and the stock went back. Said to the run that asked for the hold, under the hold's key."""
+class ReservationExpired(Reply, topic="inventory.reservation_expired", interim=True):
+    """The hold's timer rang and the stock went back. Said to the run that asked for the hold, under the hold's key.
+
+    Interim: the stored answer of that key stays what became of the hold (`StockHeld`)."""
 
     order_id: UUID
 
@@ -92,6 +94,8 @@ class ShipStock(Fact, topic="inventory.ship_stock", heard_by="inventory"):
 
 
 class StockReceipt(Value):
+    """`safety_stock` raises what a shelf keeps back from new holds; a receipt never lowers it."""
+
     sku: Sku
     warehouse: WarehouseCode
     quantity: Annotated[int, Field(ge=1, le=10**9)]
@@ -99,7 +103,18 @@ class StockReceipt(Value):
 
 
 class ReceiveStock(Fact, topic="inventory.receive_stock", heard_by="inventory"):
-    """Goods arrived. Each receipt makes its shelf if there is none yet."""
+    """Goods arrived. Each receipt makes its shelf, and its warehouse, if there is none yet.
+
+    `reference` names the delivery: said twice, it counts once; with other content it is parked."""
 
     reference: Reference
     receipts: Annotated[tuple[StockReceipt, ...], Field(min_length=1, max_length=500)]
+
+
+class DescribeWarehouse(Fact, topic="inventory.describe_warehouse", heard_by="inventory"):
+    """What a warehouse is called and when its turn is: the lowest `priority` gives first. An older word changes nothing."""
+
+    warehouse: WarehouseCode
+    name: Text = ""
+    priority: Annotated[int, Field(ge=0, le=1_000_000)]
+    as_of: Instant

@@ -19,6 +19,8 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
 Text = Annotated[str, StringConstraints(max_length=200)]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY, strict=True)]
+Units = Annotated[int, Field(ge=1, le=MAX_LINES * MAX_QUANTITY, strict=True)]
+"""Units of one SKU over all lines of an order, which may name it more than once."""
 Minor = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR, strict=True)]
 Instant = Annotated[datetime, AwareDatetime]
 OrderId = UUID
@@ -52,7 +54,7 @@ class Customer(Value):
 
 class SkuQuantity(Value):
     sku: Sku
-    quantity: Quantity
+    quantity: Units
 
 
 class Pick(Value):
@@ -60,7 +62,7 @@ class Pick(Value):
 
     warehouse: WarehouseCode
     sku: Sku
-    quantity: Quantity
+    quantity: Units
 
 
 class FulfillmentStatus(StrEnum):
