@@ -156,6 +156,7 @@ class _Attempt:
         self.rows = Rows()
         self.opened: list[_Opened] = []
         self.answers: dict[str, AnswerRow] = {}
+        self.asked: set[str] = set()
         self.changed_answers: dict[str, AnswerRow] = {}
         self.changes = Changes()
         self.said: list[tuple[_Opened, list[Said]]] = []
@@ -223,6 +224,7 @@ class _Attempt:
                 keys.add(key)
                 if do := do_key_of(key):
                     keys.add(do)
+        self.asked = keys
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
         for need in self.rows.missing(needs):
@@ -362,6 +364,7 @@ class _Attempt:
         changes = self.changes
         changes.inserts, changes.waves, changes.locked = moved.inserts, moved.waves, moved.locked
         changes.answers = self.changed_answers
+        changes.first_answers = {key for key in self.changed_answers if key in self.asked and key not in self.answers}
         for (name, owner), timer in sorted(self.rows.timers().items()):
             if timer is None:
                 changes.timers_cleared.add((name, owner))

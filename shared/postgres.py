@@ -6,7 +6,7 @@ Statements are made once per table from its SQLAlchemy declaration and run by as
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, cast
@@ -45,9 +45,20 @@ AWAY = (
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
+@dataclass(frozen=True, slots=True)
+class _Json:
+    """A jsonb list inside an array parameter: bare, asyncpg would take it for one more dimension of the array."""
+
+    value: Any
+
+
+def _json_text(value: Any) -> str:
+    return orjson.dumps(value.value if isinstance(value, _Json) else value).decode()
+
+
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
-        "jsonb", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
+        "jsonb", encoder=_json_text, decoder=orjson.loads, schema="pg_catalog"
     )
 
 
@@ -99,7 +110,12 @@ class TableSql:
 
     def arrays(self, rows: Iterable[Any], columns: Sequence[str]) -> list[list[Any]]:
         listed = list(rows)
-        return [[getattr(row, column) for row in listed] for column in columns]
+        return [
+            [None if (value := getattr(row, column)) is None else _Json(value) for row in listed]
+            if self.types[column] == "JSONB"
+            else [getattr(row, column) for row in listed]
+            for column in columns
+        ]
 
     def select(self, by: str) -> str:
         lock = ""
@@ -217,6 +233,11 @@ class FrameSql:
             f"SELECT command_key, content_hash, state, answer_type, answer FROM {s}.answers"
             " WHERE command_key = ANY($1::text[])"
         )
+        self.first_answers = (
+            f"INSERT INTO {s}.answers (command_key, content_hash, state, answer_type, answer)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])"
+            " ON CONFLICT (command_key) DO NOTHING RETURNING command_key"
+        )
         self.write_answers = (
             f"INSERT INTO {s}.answers AS a (command_key, content_hash, state, answer_type, answer)"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])"
@@ -294,9 +315,13 @@ class PostgresTransaction:
             if table.discipline is Discipline.APPEND:
                 of = sql_of(table)
                 await execute(of.insert, *of.arrays(rows, of.columns))
-        if changes.answers:
-            answers = [changes.answers[key] for key in sorted(changes.answers)]
-            await execute(sql.write_answers, *_columns(AnswerRow, answers))
+        if changes.first_answers:
+            first = [changes.answers[key] for key in sorted(changes.first_answers)]
+            records = await fetch(sql.first_answers, *_columns(AnswerRow, first))
+            if len(records) != len(first):
+                raise Conflict(("answers", (key,)) for key in changes.first_answers - {record[0] for record in records})
+        if later := sorted(changes.answers.keys() - changes.first_answers):
+            await execute(sql.write_answers, *_columns(AnswerRow, [changes.answers[key] for key in later]))
         if changes.timers_cleared:
             cleared = sorted(changes.timers_cleared)
             await execute(sql.clear_timers, [name for name, _ in cleared], [owner for _, owner in cleared])
@@ -338,7 +363,10 @@ class PostgresTransaction:
             raise Conflict((table.name, key) for key in keys if key not in kept)
 
     async def commit(self) -> None:
-        await self.connection.execute("COMMIT")
+        try:
+            await self.connection.execute("COMMIT")
+        except asyncpg.IntegrityConstraintViolationError as fired:  # a deferred constraint speaks only here
+            raise ConstraintFired(f"{fired.constraint_name}: {fired}") from fired
         self.committed = True
 
 

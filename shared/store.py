@@ -90,6 +90,9 @@ class Changes:
     waves: list[dict[Table[Any], list[Any]]] = field(default_factory=list)
     locked: dict[Table[Any], list[Any]] = field(default_factory=dict)
     answers: dict[str, AnswerRow] = field(default_factory=dict)
+    first_answers: set[str] = field(default_factory=set)
+    """Of `answers`, the keys nobody had answered at load: one that exists at write is a conflict. Otherwise a *do* and
+    its *undo*, decided by two replicas at once, would not see each other."""
     timers_cleared: set[tuple[str, str]] = field(default_factory=set)
     due: list[DueRow] = field(default_factory=list)
     waiting: list[tuple[str, UUID]] = field(default_factory=list)
