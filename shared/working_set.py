@@ -81,12 +81,15 @@ class Rows:
 
     def get(self, table: Table[R], *key: Any) -> R | None:
         """The row with this key, as the messages before this one left it; None when there is none."""
-        if moves := self._overlay.moves.get((table, key)):
-            return cast(R, moves[-1])
-        row = self._current.get(table, {}).get(key)
+        row = self._newest(table, key)
         if row is None and not self._covers(table, key):
             raise NotLoaded(f"{table.name} {key}")
         return cast("R | None", row)
+
+    def _newest(self, table: Table[Any], key: Key) -> Any:
+        if moves := self._overlay.moves.get((table, key)):
+            return moves[-1]
+        return self._current.get(table, {}).get(key)
 
     def where(self, table: Table[R], by: str, value: Any) -> list[R]:
         """Every row whose column `by` is `value`, in key order."""
@@ -107,7 +110,9 @@ class Rows:
             self._overlay.added.append(row)
             return
         key = table.key_of(row)
-        before = self.get(table, *key)
+        # a row born here under a fresh id has nothing to be loaded; should its key exist, the insert conflicts
+        newborn = table.discipline is Discipline.VERSIONED and row.version == 0
+        before = self.get(table, *key) if not newborn or self._covers(table, key) else self._newest(table, key)
         if table.discipline is Discipline.VERSIONED:
             row = replace(row, version=1 if before is None else cast(Any, before).version + 1)
         self._overlay.moves.setdefault((table, key), []).append(row)
