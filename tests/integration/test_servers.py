@@ -1,0 +1,186 @@
+"""Servers of our own serve, survive the faults of chaos tests, and leave nothing behind, not even after SIGKILL."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+
+import aio_pika
+import asyncpg
+import psutil
+import pytest
+
+from services.sandbox.keeper import MARK
+from services.sandbox.servers import Servers, ServersUnavailable, bring
+
+GONE_WITHIN_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Private ones always: the suite's own may be given or in containers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAYBILL_SERVERS", "private")
+        with bring(fsync=False) as brought:
+            yield brought
+            before = living(brought)
+        assert before, "the test looked at nothing"
+    assert not [pid for pid in before if psutil.pid_exists(pid) and not is_zombie(pid)]
+
+
+def living(servers: Servers) -> list[int]:
+    """Every process of the servers: what carries their mark, and what pids() names."""
+    [rabbitmq] = servers.pids()["rabbitmq"]
+    folder = psutil.Process(rabbitmq).environ()[MARK]
+    marked = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == folder:
+                marked.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return sorted({*marked, *servers.pids()["postgresql"]})
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def select_one(servers: Servers) -> int:
+    connection = await asyncpg.connect(servers.database_url, timeout=20)
+    try:
+        return int(await connection.fetchval("SELECT 1"))
+    finally:
+        await connection.close()
+
+
+async def there_and_back(servers: Servers) -> bytes:
+    connection = await aio_pika.connect(servers.amqp_url, timeout=20)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"hello"), routing_key=queue.name, timeout=20)
+        async with asyncio.timeout(20), queue.iterator(no_ack=True) as messages:
+            async for message in messages:
+                return message.body
+        raise AssertionError("the iterator ended")
+
+
+async def test_both_servers_serve(servers: Servers) -> None:
+    assert servers.how == "private"
+    assert await select_one(servers) == 1
+    assert await there_and_back(servers) == b"hello"
+
+
+async def test_no_standard_port_and_loopback_only(servers: Servers) -> None:
+    listening = [
+        connection.laddr
+        for pid in living(servers)
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 3  # PostgreSQL, AMQP, Erlang's distribution and its port mapper
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
+    assert not {address.port for address in listening} & {5432, 5672, 15672, 25672, 4369}
+
+
+async def test_definitions_are_imported(servers: Servers) -> None:
+    servers.broker_definitions(
+        {
+            "vhosts": [{"name": "imported"}],
+            "permissions": [
+                {"user": "waybill", "vhost": "imported", "configure": ".*", "write": ".*", "read": ".*"},
+            ],
+            "queues": [{"name": "here", "vhost": "imported", "durable": True, "auto_delete": False, "arguments": {}}],
+        }
+    )
+    connection = await aio_pika.connect(servers.amqp_url + "imported", timeout=20)
+    async with connection:
+        channel = await connection.channel()
+        assert (await channel.declare_queue("here", passive=True)).declaration_result.message_count == 0
+    servers.delete_vhost("imported")
+    with pytest.raises(aio_pika.exceptions.AMQPError):
+        await aio_pika.connect(servers.amqp_url + "imported", timeout=20)
+
+
+async def test_the_broker_stops_and_starts_on_the_same_port(servers: Servers) -> None:
+    servers.stop_broker()
+    assert servers.pids()["rabbitmq"] == []
+    with pytest.raises(OSError):
+        await there_and_back(servers)
+    servers.start_broker()
+    assert await there_and_back(servers) == b"hello"
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+async def test_postgresql_restarts_with_its_data(servers: Servers, mode: str) -> None:
+    connection = await asyncpg.connect(servers.database_url, timeout=20)
+    await connection.execute(f"CREATE TABLE kept_{mode} AS SELECT 7 AS seven")
+    servers.restart_postgres(mode)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await connection.fetchval("SELECT 1")
+    connection.terminate()
+    again = await asyncpg.connect(servers.database_url, timeout=20)
+    assert await again.fetchval(f"SELECT seven FROM kept_{mode}") == 7
+    await again.close()
+
+
+def test_nothing_stays_when_the_owner_is_killed() -> None:
+    program = textwrap.dedent(
+        """
+        import sys
+        from services.sandbox.servers import bring
+        with bring(fsync=False, say=lambda text: None) as servers:
+            print(*[pid for pids in servers.pids().values() for pid in pids], flush=True)
+            sys.stdin.read()
+        """
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "WAYBILL_SERVERS": "private"},
+    )
+    assert owner.stdin is not None and owner.stdout is not None
+    pids = [int(pid) for pid in owner.stdout.readline().split()]
+    assert len(pids) == 2
+    owner.send_signal(signal.SIGKILL)
+    owner.wait(10)
+    owner.stdin.close()
+    owner.stdout.close()
+    eventually(lambda: all(not psutil.pid_exists(pid) or is_zombie(pid) for pid in pids))
+
+
+def test_half_a_pair_of_urls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAYBILL_SERVERS", raising=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("AMQP_URL", "amqp://nowhere/")
+    with pytest.raises(ServersUnavailable, match="belong together"), bring():
+        pass
+
+
+def test_given_servers_are_used_and_not_harmed(monkeypatch: pytest.MonkeyPatch, servers: Servers) -> None:
+    monkeypatch.delenv("WAYBILL_SERVERS", raising=False)
+    monkeypatch.setenv("AMQP_URL", servers.amqp_url)
+    monkeypatch.setenv("DATABASE_URL", servers.database_url)
+    with bring(say=lambda text: None) as given:
+        assert (given.how, given.amqp_url, given.database_url) == ("given", servers.amqp_url, servers.database_url)
+        for harm in (given.stop_broker, given.start_broker, given.restart_postgres):
+            with pytest.raises(ServersUnavailable):
+                harm()
+    assert psutil.pid_exists(servers.pids()["postgresql"][0])
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while not true():
+        assert time.monotonic() < deadline, f"still not so after {GONE_WITHIN_S:.0f} s"
+        time.sleep(0.05)
