@@ -75,15 +75,21 @@ class ProviderAnswered(Local, topic="payment.provider_answered", heard_by="payme
     """captured, authorized, pending, declined, failed, voided, refunded, impossible, unknown"""
     provider_payment_id: Annotated[str, Field(max_length=200)] = ""
     reason: Annotated[str, Field(max_length=500)] = ""
+    status: Annotated[str, Field(max_length=100)] = ""
+    """Where the payment stands at the provider when the outcome is `impossible`, as far as it was told."""
+    captured_minor: int = 0
 
 
 class ProviderNotified(Local, topic="payment.provider_notified", heard_by="payment"):
     """A verified webhook: the provider says how one of its payments stands."""
 
     order_id: UUID
+    attempt_id: UUID
+    """The attempt that made the payment: known to us even before the call was answered."""
     notice_id: Annotated[str, Field(max_length=200)]
     status: Reference
     provider_payment_id: Annotated[str, Field(max_length=200)]
+    reason: Annotated[str, Field(max_length=500)] = ""
     captured_minor: int = 0
     refunded_minor: int = 0
 

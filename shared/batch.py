@@ -13,7 +13,7 @@ from uuid import UUID
 
 from contracts.message import Kind, Message
 from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
-from shared.consumer import Answer, Ask, Consumer, Moment, NotYet, Publish, Said, do_key_of, listed, reply_queue, subject_of
+from shared.consumer import Answer, Ask, Consumer, Moment, NotYet, Publish, Said, Sender, do_key_of, listed, reply_queue, subject_of
 from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
 from shared.ids import NewId
 from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, ParkedRow, Store, Transaction
@@ -82,9 +82,10 @@ class TooManyConflicts(Exception):
 class Batches:
     """Runs batches of one consumer over one store; `redecide` sees every message opened so far."""
 
-    def __init__(self, consumer: Consumer, store: Store, new_id: NewId, *, source: str | None = None) -> None:
+    def __init__(self, consumer: Consumer, store: Store, new_id: NewId, *, retry_for_s: float = RETRY_FOR_S) -> None:
         self.consumer, self.store, self.new_id = consumer, store, new_id
-        self.source = source or consumer.name
+        self.source = consumer.name
+        self.retry_for_s = retry_for_s
 
     async def run(self, heard: Sequence[Heard], *, due: bool = False) -> Done:
         """Decide and commit these messages, and due work when `due`. Raises `Unavailable`: nothing happened, again later."""
@@ -216,7 +217,8 @@ class _Attempt:
             if opened.message is None:
                 continue
             hearing = self.batches.consumer.hearings[opened.message.full_type]
-            needs.extend(hearing.needs(opened.message))
+            envelope = opened.heard.envelope
+            needs.extend(hearing.needs(opened.message, Sender(envelope.source, envelope.command_key)))
             if hearing.then is not None:
                 thens.append((hearing.then, opened.message))
             key = opened.heard.envelope.command_key
@@ -258,6 +260,8 @@ class _Attempt:
                     topic = opened.message.topic
                     self.done.decided_types[topic] = self.done.decided_types.get(topic, 0) + 1
                 due = opened.heard.due
+                if opened.heard.alone and opened.heard.foreign:
+                    self.changes.settled.append(opened.heard.claim)
                 if due is not None and due.first_tried is not None and not due.name and not opened.heard.foreign:
                     self.changes.settled.append(opened.heard.claim)
 
@@ -301,7 +305,7 @@ class _Attempt:
     def _wait(self, opened: _Opened, now: datetime, why: str, otherwise: Sequence[Said]) -> None:
         """Not an attempt: what it is about may still come."""
         since = opened.heard.due.first_tried if opened.heard.due and opened.heard.due.first_tried else now
-        if now - since >= timedelta(seconds=RETRY_FOR_S):
+        if now - since >= timedelta(seconds=self.batches.retry_for_s):
             if otherwise:
                 self.said.append((opened, list(otherwise)))
             else:

@@ -69,8 +69,16 @@ class NotYet(Exception):
         super().__init__(why)
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the envelope says: who sent it, and under which command key."""
+
+    source: str
+    command_key: str | None
+
+
 Handler = Callable[[Any, Rows, Moment], Says]
-Needs = Callable[[Any], Iterable[Need]]
+Needs = Callable[[Any, Sender], Iterable[Need]]
 NeedsThen = Callable[[Any, Rows], Iterable[Need]]
 
 
@@ -98,9 +106,20 @@ class Consumer:
         self.queues = self.queues or (self.name,)
 
     def hears(
-        self, message_type: type[M], *, needs: Callable[[M], Iterable[Need]], then: NeedsThen | None = None
+        self,
+        message_type: type[M],
+        *,
+        needs: Callable[[M], Iterable[Need]] | None = None,
+        needs_sender: Callable[[M, Sender], Iterable[Need]] | None = None,
+        then: NeedsThen | None = None,
     ) -> Callable[[Callable[[M, Rows, Moment], Any]], Callable[[M, Rows, Moment], Any]]:
-        """Register the decision for a message. `needs` names rows by the message; `then` by the rows loaded first."""
+        """Register the decision for a message. `needs` names rows by the message (`needs_sender` also by who sent it,
+        under which command key); `then` by the rows loaded first."""
+        if (needs is None) == (needs_sender is None):
+            raise TypeError(f"{message_type.__name__}: give needs or needs_sender")
+
+        def named(message: M, sender: Sender) -> Iterable[Need]:
+            return needs_sender(message, sender) if needs_sender is not None else needs(message)  # type: ignore[misc]
 
         def register(decide: Callable[[M, Rows, Moment], Any]) -> Callable[[M, Rows, Moment], Any]:
             key = message_type.full_type
@@ -108,7 +127,7 @@ class Consumer:
                 raise TypeError(f"{self.name} hears {key} twice")
             if message_type.heard_by and message_type.heard_by not in self.queues:
                 raise TypeError(f"{message_type.__name__} goes to {message_type.heard_by}, not to {self.name}")
-            self.hearings[key] = Hearing(message_type, decide, needs, then, _said_types(decide))
+            self.hearings[key] = Hearing(message_type, decide, named, then, _said_types(decide))
             return decide
 
         return register

@@ -103,6 +103,10 @@ class Rows:
         rows = (self.get(table, *key) for key in sorted(keys))
         return [row for row in rows if row is not None and getattr(row, by) == value]
 
+    def loaded_rows(self, table: Table[R]) -> list[R]:
+        """Every row of a table loaded so far for this batch: for the keys of a second stage."""
+        return list(self._stored.get(table, {}).values())
+
     def put(self, row: Any) -> None:
         """A new row, or the next state of a loaded one (its version is counted here)."""
         table = Table.of(row)

@@ -1,0 +1,244 @@
+"""Checkout: read the table down for the happy path. The pivot is *commit stock*; the race with expiry ends there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+from uuid import UUID
+
+from contracts.checkout import CheckoutRefused, PaymentToken, PlaceCheckout
+from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
+from contracts.inventory import (
+    CommitStock,
+    ExtendHold,
+    HoldExtended,
+    HoldStock,
+    ReleaseStock,
+    ReservationExpired,
+    StockCommitted,
+    StockGone,
+    StockHeld,
+    StockReleased,
+    StockShort,
+)
+from contracts.message import Message
+from contracts.order import (
+    CancelOrder,
+    ConfirmOrder,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderLine,
+    OrderPlaced,
+    OrderRefused,
+    PaymentAwaited,
+    PlaceOrder,
+)
+from contracts.payment import (
+    AuthorizePayment,
+    PaymentAuthorized,
+    PaymentDeclined,
+    PaymentPending,
+    PaymentReleased,
+    ReleasePayment,
+)
+from contracts.values import Money, Pick, SkuQuantity
+from services.orchestrator.saga import Phase, Saga, Step, Together
+from shared.consumer import Ask, Publish, Said
+
+GRACE_S: Final = 60.0
+"""How long past the hold the run waits for `ReservationExpired` before it gives up by itself."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What was asked for, and what was learned on the way."""
+
+    asked_for: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @cached_property
+    def request(self) -> PlaceCheckout:
+        return PlaceCheckout.model_validate(self.asked_for["checkout"])
+
+    @property
+    def order_id(self) -> UUID:
+        return UUID(self.asked_for["order_id"])
+
+    @property
+    def storefront(self) -> str:
+        return str(self.asked_for["storefront"])
+
+    @property
+    def hold_for_s(self) -> float:
+        return float(self.asked_for["hold_for_s"])
+
+    @property
+    def payment(self) -> Mapping[str, str] | None:
+        brought: Mapping[str, str] | None = self.facts.get("payment") or self.asked_for["checkout"].get("payment")
+        return brought
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def place_order(self) -> PlaceOrder:
+        request = self.request
+        return PlaceOrder(
+            order_id=self.order_id,
+            storefront=self.storefront,
+            checkout_id=request.checkout_id,
+            customer=request.customer,
+            shipping_address=request.shipping_address,
+            billing_address=request.billing_address,
+            currency=request.total.currency,
+            lines=tuple(
+                OrderLine(sku=line.sku, quantity=line.quantity, unit_price_minor=line.unit_price.amount_minor)
+                for line in request.lines
+            ),
+            discount_minor=_minor(request.discount),
+            tax_minor=_minor(request.tax),
+            shipping_minor=_minor(request.shipping),
+            shipping_tax_minor=_minor(request.shipping_tax),
+            total_minor=request.total.amount_minor,
+        )
+
+    def cancel_order(self) -> CancelOrder:
+        return CancelOrder(order_id=self.order_id, reason=self.facts.get("reason") or "cancelled")
+
+    def hold_stock(self) -> HoldStock:
+        lines = self.asked_for["checkout"]["lines"]
+        return HoldStock(
+            order_id=self.order_id,
+            lines=tuple(SkuQuantity(sku=line["sku"], quantity=line["quantity"]) for line in lines),
+            hold_for_s=self.hold_for_s,
+        )
+
+    def release_stock(self) -> ReleaseStock:
+        return ReleaseStock(order_id=self.order_id, reason=self.facts.get("reason") or "cancelled")
+
+    def has_payment(self) -> bool:
+        return self.payment is not None
+
+    def authorize(self) -> AuthorizePayment:
+        payment = PaymentToken.model_validate(self.payment)
+        total = self.asked_for["checkout"]["total"]
+        return AuthorizePayment(
+            order_id=self.order_id,
+            amount_minor=total["amount_minor"],
+            currency=total["currency"],
+            method=payment.method,
+            token=payment.token,
+        )
+
+    def release_payment(self) -> ReleasePayment:
+        return ReleasePayment(order_id=self.order_id, reason=self.facts.get("reason") or "cancelled")
+
+    def commit_stock(self) -> CommitStock:
+        return CommitStock(order_id=self.order_id)
+
+    def confirm_order(self) -> ConfirmOrder:
+        return ConfirmOrder(order_id=self.order_id)
+
+    def request_fulfillment(self) -> RequestFulfillment:
+        return RequestFulfillment(
+            order_id=self.order_id,
+            ship_to=self.asked_for["checkout"]["shipping_address"],
+            picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
+        )
+
+    # -- what the engine asks of a state -------------------------------------------------------------------------
+
+    def learn(self, message: Message) -> Mapping[str, Any]:
+        """What an answer adds to the facts."""
+        match message:
+            case OrderPlaced():
+                return {"placed": True}
+            case StockHeld():
+                return {"held_until": message.until.isoformat()}
+            case StockCommitted():
+                return {"picks": [pick.model_dump() for pick in message.picks]}
+        return {}
+
+    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
+        """When to look again while the payment follows or is pending: after the hold, which normally ends it."""
+        wait_s = message.wait_s if isinstance(message, PaymentPending) else self.hold_for_s
+        return now + timedelta(seconds=wait_s + GRACE_S)
+
+    def waiting(self, message: Message | None = None) -> Sequence[Said]:
+        """The order shows that the payment is awaited; a pending one keeps the stock as long as its method allows."""
+        said: list[Said] = [PaymentAwaited(order_id=self.order_id)]
+        if isinstance(message, PaymentPending):
+            extend = ExtendHold(order_id=self.order_id, hold_for_s=message.wait_s)
+            said.append(Ask(extend, f"orchestrator/{self.asked_for['run_id']}/hold-stock/extend"))
+        return said
+
+    def reason(self, message: Message) -> str:
+        """Why the order is cancelled, as the storefront hears it."""
+        match message:
+            case OrderRefused():
+                return message.reason
+            case StockShort(unknown=unknown) if unknown:
+                return "unknown_sku"
+            case StockShort():
+                return "stock_short"
+            case PaymentDeclined():
+                return "payment_declined"
+            case ReservationExpired():
+                return "expired"
+            case StockGone():
+                return "stock_gone"
+        return message.topic.replace(".", "_")
+
+
+def _minor(money: Money | None) -> int:
+    return 0 if money is None else money.amount_minor
+
+
+def _ended(state: Checkout, phase: Phase, reason: str) -> Sequence[Said]:
+    """The order service tells how an order ended; only when it refused to place it there is no order to tell of."""
+    if phase is Phase.CANCELLED and not state.facts.get("placed"):
+        checkout_id = state.asked_for["checkout"]["checkout_id"]
+        return [Publish(state.storefront, CheckoutRefused(checkout_id=checkout_id, reason=reason))]
+    return []
+
+
+CHECKOUT = Saga(
+    "checkout",
+    Checkout,
+    pivot="commit stock",
+    steps=[
+        Step(
+            "place order",
+            do=Checkout.place_order,
+            done=OrderPlaced,
+            refused=(OrderRefused,),
+            undo=Checkout.cancel_order,
+            undone=OrderCancelled,
+        ),
+        Step(
+            "hold stock",
+            do=Checkout.hold_stock,
+            done=StockHeld,
+            refused=(StockShort,),
+            undo=Checkout.release_stock,
+            undone=StockReleased,
+        ),
+        Step(
+            "authorize payment",
+            do=Checkout.authorize,
+            ready=Checkout.has_payment,
+            done=PaymentAuthorized,
+            refused=(PaymentDeclined,),
+            waits=PaymentPending,
+            undo=Checkout.release_payment,
+            undone=PaymentReleased,  # void or refund, whichever the money needs
+        ),
+        Step("commit stock", do=Checkout.commit_stock, done=StockCommitted, refused=(StockGone,)),
+        Together(
+            Step("confirm order", do=Checkout.confirm_order, done=OrderConfirmed),
+            Step("request fulfillment", do=Checkout.request_fulfillment, done=FulfillmentRequested),
+        ),
+    ],
+    notices=(ReservationExpired,),
+    also=(HoldExtended,),
+    ended=_ended,
+)

@@ -1,0 +1,103 @@
+"""Late answers: every odd case has a row, and the tables are total. Read: what arrives, while the run is, does."""
+
+from contracts.frame import CommandWithdrawn, KeyReused
+from contracts.fulfillment import FulfillmentRequested
+from contracts.inventory import (
+    HoldExtended,
+    ReservationExpired,
+    StockCommitted,
+    StockGone,
+    StockHeld,
+    StockReleased,
+    StockShort,
+)
+from contracts.message import Message
+from contracts.order import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRefused,
+    RefundAbandoned,
+    RefundOpened,
+    RefundRefused,
+    RefundSettled,
+)
+from contracts.payment import (
+    PaymentAuthorized,
+    PaymentDeclined,
+    PaymentPending,
+    PaymentRefunded,
+    PaymentRefundRefused,
+    PaymentReleased,
+)
+from services.orchestrator.checkout import CHECKOUT
+from services.orchestrator.refund import REFUND
+from services.orchestrator.saga import RECORD, UNDO_AGAIN, Answers, Late, Phase
+
+WAITING, UNDOING, COMPLETED, CANCELLED = Phase.WAITING, Phase.UNDOING, Phase.COMPLETED, Phase.CANCELLED
+
+
+def _always_record(*types: type[Message]) -> list[tuple[type[Message], Phase, Late]]:
+    return [(heard, phase, RECORD) for heard in types for phase in Phase]
+
+
+LATE_CHECKOUT = Answers(
+    CHECKOUT,
+    [
+        # what arrives        while the run is   does
+        (OrderPlaced, WAITING, RECORD),  # said twice
+        (OrderPlaced, UNDOING, UNDO_AGAIN),  # asked again or late: the order must not stand
+        (OrderPlaced, COMPLETED, RECORD),
+        (OrderPlaced, CANCELLED, UNDO_AGAIN),
+        (StockHeld, WAITING, RECORD),
+        (StockHeld, UNDOING, UNDO_AGAIN),  # held stock must not wait on a dead order
+        (StockHeld, COMPLETED, RECORD),
+        (StockHeld, CANCELLED, UNDO_AGAIN),
+        (PaymentAuthorized, WAITING, RECORD),
+        (PaymentAuthorized, UNDOING, UNDO_AGAIN),  # money must not wait on a dead order
+        (PaymentAuthorized, COMPLETED, RECORD),
+        (PaymentAuthorized, CANCELLED, UNDO_AGAIN),
+        (PaymentPending, WAITING, RECORD),
+        (PaymentPending, UNDOING, RECORD),  # the release was asked and waits for the provider's word
+        (PaymentPending, COMPLETED, RECORD),
+        (PaymentPending, CANCELLED, UNDO_AGAIN),
+        *_always_record(
+            OrderRefused,  # a no is nothing to undo: kept in the story
+            OrderCancelled,  # an undo that was asked twice
+            OrderConfirmed,
+            StockShort,
+            StockReleased,
+            StockCommitted,  # the pivot never goes back
+            StockGone,
+            PaymentDeclined,
+            PaymentReleased,
+            FulfillmentRequested,
+            ReservationExpired,  # the hold is gone, whatever the run does now; commit stock decides
+            HoldExtended,
+            CommandWithdrawn,  # a do that came after its undo
+            KeyReused,
+        ),
+    ],
+)
+
+LATE_REFUND = Answers(
+    REFUND,
+    [
+        (RefundOpened, WAITING, RECORD),
+        (RefundOpened, UNDOING, UNDO_AGAIN),  # money set aside must not stay so
+        (RefundOpened, COMPLETED, RECORD),
+        (RefundOpened, CANCELLED, UNDO_AGAIN),
+        *_always_record(
+            RefundRefused,
+            RefundAbandoned,
+            PaymentRefunded,
+            PaymentRefundRefused,
+            RefundSettled,
+            CommandWithdrawn,
+            KeyReused,
+        ),
+    ],
+)
+
+LATE = {"checkout": LATE_CHECKOUT, "refund": LATE_REFUND}
+SAGAS = {"checkout": CHECKOUT, "refund": REFUND}
