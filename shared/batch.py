@@ -17,6 +17,7 @@ from shared.consumer import Answer, Ask, Consumer, Moment, NotYet, Publish, Said
 from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
 from shared.ids import NewId
 from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, ParkedRow, Store, Transaction
+from shared.table import Need
 from shared.working_set import Rows
 
 MAX_ATTEMPTS: Final = 5
@@ -211,28 +212,43 @@ class _Attempt:
             return _Opened(heard, None, unreadable)
 
     async def _load(self, tx: Transaction) -> None:
-        needs, thens = [], []
+        needs: list[Need] = []
         keys: set[str] = set()
         for opened in self.opened:
             if opened.message is None:
                 continue
-            hearing = self.batches.consumer.hearings[opened.message.full_type]
             envelope = opened.heard.envelope
-            needs.extend(hearing.needs(opened.message, Sender(envelope.source, envelope.command_key)))
-            if hearing.then is not None:
-                thens.append((hearing.then, opened.message))
-            key = opened.heard.envelope.command_key
+            hearing = self.batches.consumer.hearings[opened.message.full_type]
+            try:
+                needs.extend(hearing.needs(opened.message, Sender(envelope.source, envelope.command_key)))
+            except Exception as error:  # noqa: BLE001 - a message whose needs can't be named fails alone
+                opened.failure = error
+                continue
+            key = envelope.command_key
             if key and opened.message.kind is Kind.COMMAND:
                 keys.add(key)
                 if do := do_key_of(key):
                     keys.add(do)
-        self.asked = keys
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
         for need in self.rows.missing(needs):
             self.rows.loaded(need, await tx.load(need))
-        for need in self.rows.missing(need for then, message in thens for need in then(message, self.rows)):
+        for need in self.rows.missing(self._second_needs()):
             self.rows.loaded(need, await tx.load(need))
+
+    def _second_needs(self) -> list[Need]:
+        """Keys that only the rows of the first stage know."""
+        needs: list[Need] = []
+        for opened in self.opened:
+            if opened.message is None or opened.failure is not None:
+                continue
+            then = self.batches.consumer.hearings[opened.message.full_type].then
+            if then is not None:
+                try:
+                    needs.extend(then(opened.message, self.rows))
+                except Exception as error:  # noqa: BLE001 - as above
+                    opened.failure = error
+        return needs
 
     def _decide_all(self, now: datetime) -> None:
         for index, opened in enumerate(self.opened):
@@ -405,7 +421,7 @@ class _Attempt:
                 else:
                     key, destination = None, item.heard_by
         assert isinstance(message, Message)
-        id_ = self.batches.new_id()
+        id_ = (item.again if isinstance(item, Publish) else None) or self.batches.new_id()
         subject = subject_of(message) if message.kind is not Kind.REPLY else (cause.subject or subject_of(message))
         head = head_of(
             message,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from contracts.message import Kind, Message
 from shared.ids import NewId
@@ -55,6 +56,7 @@ class Publish:
     storefront: str
     event: Message
     sequence: int | None = None
+    again: UUID | None = None
 
 
 Said = Message | Ask | Answer | Publish
