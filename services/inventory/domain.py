@@ -1,0 +1,352 @@
+"""Units are counted on shelves; what an order was promised is one reservation row, and every race is decided there.
+
+A decision returns the reservation as it will stand and the turns its units take. Counters and movements are both made
+from the same turns, so they cannot disagree.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from shared.machine import Machine
+
+
+class ReservationStatus(StrEnum):
+    HELD = "held"
+    COMMITTED = "committed"
+    EXPIRED = "expired"
+    RELEASED = "released"
+    SHIPPED = "shipped"
+
+
+HELD, COMMITTED, EXPIRED, RELEASED, SHIPPED = ReservationStatus
+
+RESERVATION: Final = Machine(
+    "reservation",
+    ReservationStatus,
+    start=HELD,
+    moves=[
+        # from      on         to
+        (HELD, "commit", COMMITTED),
+        (HELD, "expire", EXPIRED),
+        (HELD, "release", RELEASED),
+        (EXPIRED, "commit", COMMITTED),  # paid a second too late, and the stock is still there
+        (EXPIRED, "release", RELEASED),  # a late undo, after the timer: nothing is held
+        (COMMITTED, "release", RELEASED),  # cancelled before all of it shipped
+        (COMMITTED, "ship", SHIPPED),  # the last unit left
+    ],
+)
+
+
+class MovementKind(StrEnum):
+    RECEIPT = "receipt"
+    HOLD = "hold"
+    RELEASE = "release"
+    ALLOCATE = "allocate"
+    SHIP = "ship"
+    RESTOCK = "restock"
+    DISPOSE = "dispose"
+    CORRECTION = "correction"
+
+
+class Turn(NamedTuple):
+    """What one unit's turn does to the counters of its shelf."""
+
+    kind: MovementKind
+    on_hand: int
+    held: int
+    allocated: int
+
+
+#                                                      on hand, held, allocated
+RECEIVE: Final = Turn(MovementKind.RECEIPT, +1, 0, 0)
+HOLD: Final = Turn(MovementKind.HOLD, 0, +1, 0)
+LET_GO_OF_HOLD: Final = Turn(MovementKind.RELEASE, 0, -1, 0)
+ALLOCATE_HELD: Final = Turn(MovementKind.ALLOCATE, 0, -1, +1)
+ALLOCATE_FREE: Final = Turn(MovementKind.ALLOCATE, 0, 0, +1)  # the hold had expired
+LET_GO_OF_ALLOCATED: Final = Turn(MovementKind.RELEASE, 0, 0, -1)
+SHIP_ALLOCATED: Final = Turn(MovementKind.SHIP, -1, 0, -1)
+SHIP_FREE: Final = Turn(MovementKind.SHIP, -1, 0, 0)  # it left although its order had let go of it
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+NETWORK: Final = "main"
+"""The warehouses that serve together. One network until storefronts have their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """The lowest `priority` gives first; equals by code. `described_at`: the word about it we go by."""
+
+    code: str
+    name: str
+    priority: int
+    network: str = NETWORK
+    described_at: datetime | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One SKU in one warehouse. `held` is promised for minutes, `allocated` until it ships."""
+
+    sku: str
+    warehouse: str
+    on_hand: int = 0
+    held: int = 0
+    allocated: int = 0
+    safety_stock: int = 0
+
+    @property
+    def free(self) -> int:
+        """Promised to nobody; never negative."""
+        return self.on_hand - self.held - self.allocated
+
+    @property
+    def available(self) -> int:
+        """What a new hold may take. Safety stock limits new holds only, so this may be negative."""
+        return self.free - self.safety_stock
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """The deltas of all movements of a shelf add up to its counters."""
+
+    id: UUID
+    sku: str
+    warehouse: str
+    kind: MovementKind
+    quantity: int
+    on_hand_delta: int
+    held_delta: int
+    allocated_delta: int
+    order_id: UUID | None
+    reference: str
+    occurred_at: datetime
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A delivery that was counted: the same reference is not counted again."""
+
+    reference: str
+    lines: list[Any]
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """So many units of a SKU out of one warehouse, of which `shipped` have left."""
+
+    warehouse: str
+    sku: str
+    quantity: int
+    shipped: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.quantity - self.shipped
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an order was promised: one row per order, kept for ever.
+
+    `hold_key` is the key of the command that asked for the hold: its run hears of the expiry under it.
+    `picks` are `Taken` as JSON; `fulfillments` are the shipments already counted.
+    """
+
+    order_id: UUID
+    status: ReservationStatus
+    held_until: datetime
+    hold_key: str
+    picks: list[dict[str, Any]]
+    fulfillments: list[str]
+    version: int = 0
+
+    @property
+    def taken(self) -> tuple[Taken, ...]:
+        return tuple(Taken(**pick) for pick in self.picks)
+
+
+def as_json(picks: Iterable[Taken]) -> list[dict[str, Any]]:
+    return [
+        {"warehouse": pick.warehouse, "sku": pick.sku, "quantity": pick.quantity, "shipped": pick.shipped}
+        for pick in picks
+    ]
+
+
+# -- decisions -------------------------------------------------------------------------------------------------------
+
+
+class Oversold(Exception):
+    """More units would be promised, or leave, than lie there. No decision here does it; a fact from outside may."""
+
+
+class UnitsTurn(NamedTuple):
+    """`quantity` units of a shelf take a turn."""
+
+    turn: Turn
+    sku: str
+    warehouse: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The reservation as it will stand, and what its units do."""
+
+    reservation: Reservation
+    turns: tuple[UnitsTurn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """How many units of which SKU are not there, and which SKUs nobody has ever stored."""
+
+    missing: Mapping[str, int]
+    unknown: tuple[str, ...] = ()
+
+
+Take = Callable[[Mapping[str, int]], "tuple[Taken, ...] | Shortage"]
+"""Asks the strategy for units per SKU, against the shelves as they stand now."""
+
+
+def wanted(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Units per SKU: two lines of one SKU are one wish."""
+    units: Counter[str] = Counter()
+    for sku, quantity in lines:
+        units[sku] += quantity
+    return dict(units)
+
+
+def promised(reservation: Reservation) -> dict[str, int]:
+    """Units per SKU the order was promised."""
+    return wanted((pick.sku, pick.quantity) for pick in reservation.taken)
+
+
+def turned(shelf: Shelf, turn: Turn, quantity: int) -> Shelf:
+    """The shelf after `quantity` units took a turn. The CHECKs of the table say the same."""
+    after = replace(
+        shelf,
+        on_hand=shelf.on_hand + turn.on_hand * quantity,
+        held=shelf.held + turn.held * quantity,
+        allocated=shelf.allocated + turn.allocated * quantity,
+    )
+    if min(after.on_hand, after.held, after.allocated, after.free) < 0:
+        raise Oversold(
+            f"{turn.kind} of {quantity} {shelf.sku} in {shelf.warehouse}: {shelf.free} of {shelf.on_hand} free"
+        )
+    return after
+
+
+def kept_back(shelf: Shelf, safety_stock: int) -> Shelf:
+    """Raised, never lowered: so the order in which deliveries are heard does not matter."""
+    return replace(shelf, safety_stock=max(shelf.safety_stock, safety_stock))
+
+
+def described(standing: Warehouse | None, code: str, name: str, priority: int, as_of: datetime) -> Warehouse | None:
+    """What a warehouse is from now on; None when we know a later word."""
+    if standing is None:
+        return Warehouse(code, name or code, priority, described_at=as_of)
+    if standing.described_at is not None and standing.described_at >= as_of:
+        return None
+    return replace(standing, name=name or standing.name, priority=priority, described_at=as_of)
+
+
+def hold(order_id: UUID, units: Mapping[str, int], take: Take, until: datetime, hold_key: str) -> Decided | Shortage:
+    """Every line or none."""
+    taken = take(units)
+    if isinstance(taken, Shortage):
+        return taken
+    reservation = Reservation(order_id, HELD, until, hold_key, as_json(taken), [])
+    return Decided(reservation, _all(HOLD, taken))
+
+
+def extend(reservation: Reservation, until: datetime) -> Reservation:
+    """Longer, never shorter; a hold that is over stays as it was."""
+    if reservation.status is not HELD or until <= reservation.held_until:
+        return reservation
+    return replace(reservation, held_until=until)
+
+
+def lapse(reservation: Reservation, now: datetime) -> Decided | None:
+    """The timer rang: the stock goes back. None when it was committed, released or extended before."""
+    if reservation.status is not HELD or reservation.held_until > now:
+        return None
+    return Decided(_moved(reservation, "expire"), _all(LET_GO_OF_HOLD, reservation.taken))
+
+
+def commit(reservation: Reservation, take: Take) -> Decided | Shortage:
+    """Held units become allocated, also past `held_until` while the timer was not heard: the row decides, no clock.
+
+    An expired hold takes its units again, from whatever warehouse has them.
+    """
+    match reservation.status:
+        case ReservationStatus.HELD:
+            return Decided(_moved(reservation, "commit"), _all(ALLOCATE_HELD, reservation.taken))
+        case ReservationStatus.EXPIRED:
+            taken = take(promised(reservation))
+            if isinstance(taken, Shortage):
+                return taken
+            again = replace(_moved(reservation, "commit"), picks=as_json(taken))
+            return Decided(again, _all(ALLOCATE_FREE, taken))
+        case ReservationStatus.COMMITTED | ReservationStatus.SHIPPED:
+            return Decided(reservation)
+        case ReservationStatus.RELEASED:
+            return Shortage(promised(reservation))
+
+
+def release(reservation: Reservation) -> Decided:
+    """What was promised and has not left is free again."""
+    match reservation.status:
+        case ReservationStatus.HELD:
+            return Decided(_moved(reservation, "release"), _all(LET_GO_OF_HOLD, reservation.taken))
+        case ReservationStatus.COMMITTED:
+            return Decided(_moved(reservation, "release"), _all(LET_GO_OF_ALLOCATED, reservation.taken))
+        case ReservationStatus.EXPIRED:
+            return Decided(_moved(reservation, "release"))
+        case ReservationStatus.RELEASED | ReservationStatus.SHIPPED:
+            return Decided(reservation)
+
+
+def ship(reservation: Reservation, fulfillment_id: UUID, shipped: Iterable[tuple[str, str, int]]) -> Decided:
+    """Units (warehouse, sku, quantity) left with a shipment; a shipment counts once.
+
+    What the order no longer has allocated left all the same: it comes out of what is free, and when nothing is, the
+    message is parked, for then a promise to somebody else is broken and a person must know.
+    """
+    if str(fulfillment_id) in reservation.fulfillments:
+        return Decided(reservation)
+    picks = {(pick.warehouse, pick.sku): pick for pick in reservation.taken}
+    turns: list[UnitsTurn] = []
+    for warehouse, sku, quantity in shipped:
+        pick = picks.get((warehouse, sku))
+        own = min(quantity, pick.left) if pick is not None and reservation.status is COMMITTED else 0
+        if pick is not None and own:
+            picks[warehouse, sku] = replace(pick, shipped=pick.shipped + own)
+            turns.append(UnitsTurn(SHIP_ALLOCATED, sku, warehouse, own))
+        if quantity > own:
+            turns.append(UnitsTurn(SHIP_FREE, sku, warehouse, quantity - own))
+    counted = replace(
+        reservation, picks=as_json(picks.values()), fulfillments=[*reservation.fulfillments, str(fulfillment_id)]
+    )
+    if counted.status is COMMITTED and not any(pick.left for pick in picks.values()):
+        counted = _moved(counted, "ship")
+    return Decided(counted, tuple(turns))
+
+
+def _moved(reservation: Reservation, on: str) -> Reservation:
+    return replace(reservation, status=RESERVATION.to(reservation.status, on))
+
+
+def _all(turn: Turn, taken: Iterable[Taken]) -> tuple[UnitsTurn, ...]:
+    """Every unit that has not shipped takes the turn."""
+    return tuple(UnitsTurn(turn, pick.sku, pick.warehouse, pick.left) for pick in taken if pick.left)

@@ -1,0 +1,126 @@
+"""Inventory's schema: shelves are locked at load in key order, reservations compared and set, movements only grow."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.inventory.domain import RESERVATION, Movement, MovementKind, Receipt, Reservation, Shelf, Warehouse
+from shared.machine import Machine
+from shared.schema import created, instants, states_check
+from shared.table import Discipline, Table
+
+SCHEMA: Final = "inventory"
+METADATA: Final = sa.MetaData(schema=SCHEMA)
+
+WAREHOUSES: Final = Table(
+    Warehouse,
+    sa.Table(
+        "warehouses",
+        METADATA,
+        sa.Column("code", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("network", sa.Text, nullable=False),
+        sa.Column("described_at", sa.DateTime(timezone=True)),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        sa.CheckConstraint("priority >= 0", name="priority_is_not_negative"),
+    ),
+    key=("code",),
+    discipline=Discipline.VERSIONED,
+    fixed=frozenset({"network"}),
+)
+
+SHELVES: Final = Table(
+    Shelf,
+    sa.Table(
+        "shelves",
+        METADATA,
+        sa.Column("sku", sa.Text, primary_key=True),
+        sa.Column(
+            "warehouse",
+            sa.Text,
+            sa.ForeignKey("inventory.warehouses.code", name="a_shelf_stands_in_a_warehouse"),
+            primary_key=True,
+        ),
+        sa.Column("on_hand", sa.BigInteger, nullable=False),
+        sa.Column("held", sa.BigInteger, nullable=False),
+        sa.Column("allocated", sa.BigInteger, nullable=False),
+        sa.Column("safety_stock", sa.BigInteger, nullable=False),
+        *instants(),
+        sa.CheckConstraint("on_hand >= 0", name="on_hand_is_not_negative"),
+        sa.CheckConstraint("held >= 0", name="held_is_not_negative"),
+        sa.CheckConstraint("allocated >= 0", name="allocated_is_not_negative"),
+        sa.CheckConstraint("safety_stock >= 0", name="safety_stock_is_not_negative"),
+        sa.CheckConstraint("on_hand - held - allocated >= 0", name="never_oversold"),
+        # room for the next version of a hot row on its own page: no index is touched by an update
+        postgresql_with={"fillfactor": 50},
+    ),
+    key=("sku", "warehouse"),
+    discipline=Discipline.LOCKED,
+)
+
+MOVEMENTS: Final = Table(
+    Movement,
+    sa.Table(
+        "movements",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("sku", sa.Text, nullable=False),
+        sa.Column("warehouse", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("quantity", sa.BigInteger, nullable=False),
+        sa.Column("on_hand_delta", sa.BigInteger, nullable=False),
+        sa.Column("held_delta", sa.BigInteger, nullable=False),
+        sa.Column("allocated_delta", sa.BigInteger, nullable=False),
+        sa.Column("order_id", sa.Uuid),
+        sa.Column("reference", sa.Text, nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("message_id", sa.Text, nullable=False),
+        created(),
+        sa.CheckConstraint(f"kind IN ({', '.join(repr(str(kind)) for kind in MovementKind)})", name="kind_is_declared"),
+        sa.CheckConstraint("quantity > 0", name="a_movement_moves_something"),
+    ),
+    key=("id",),
+    discipline=Discipline.APPEND,
+)
+
+RECEIPTS: Final = Table(
+    Receipt,
+    sa.Table(
+        "receipts",
+        METADATA,
+        sa.Column("reference", sa.Text, primary_key=True),
+        sa.Column("lines", JSONB, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+    ),
+    key=("reference",),
+    discipline=Discipline.VERSIONED,  # versioned, so that a batch sees it and two replicas never both count
+    fixed=frozenset({"lines"}),
+)
+
+RESERVATIONS: Final = Table(
+    Reservation,
+    sa.Table(
+        "reservations",
+        METADATA,
+        sa.Column("order_id", sa.Uuid, primary_key=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hold_key", sa.Text, nullable=False),
+        sa.Column("picks", JSONB, nullable=False),
+        sa.Column("fulfillments", JSONB, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        states_check(RESERVATION, "status"),  # type: ignore[arg-type]
+        postgresql_with={"fillfactor": 70},
+    ),
+    key=("order_id",),
+    discipline=Discipline.VERSIONED,
+    fixed=frozenset({"hold_key"}),
+)
+
+TABLES: Final[tuple[Table[Any], ...]] = (WAREHOUSES, SHELVES, MOVEMENTS, RECEIPTS, RESERVATIONS)
+MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (("reservations", "status", RESERVATION),)
