@@ -98,5 +98,5 @@ class WebhookSender:
                     webhook.url, data=webhook.body, headers=headers, allow_redirects=False
                 ) as response:
                     return 200 <= response.status < 300
-            except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: an address that is none
+            except (aiohttp.ClientError, TimeoutError):  # an address that is none is a ClientError too
                 return False

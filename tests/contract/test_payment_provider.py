@@ -375,6 +375,19 @@ class TestPaymentProvider:
         assert isinstance(await rig.provider.withdraw("withdraw", "authorize"), Refunded)
         assert await entries(rig) == [*PAID, ("refund", 1000)]
 
+    async def test_withdrawing_suffers_the_faults_of_the_refund_or_void_it_is(self, rig: Rig) -> None:
+        token = "tok_ok_refund_error_void_timeout"
+        await rig.provider.authorize("captured", asked(rig, token))
+        await rig.provider.authorize("held", asked(rig, token, capture=False))
+        books = await rig.books()
+        for _ in range(2):
+            assert isinstance(await rig.provider.withdraw("refund", "captured"), Unknown)
+        assert await rig.books() == books
+        assert isinstance(await rig.provider.withdraw("refund", "captured"), Refunded)
+        assert isinstance(await rig.provider.withdraw("void", "held"), Unknown)
+        assert await entries(rig) == [*PAID, ("authorize", 1000), ("refund", 1000), ("void", 1000)]
+        assert isinstance(await rig.provider.withdraw("void", "held"), Voided)
+
     async def test_withdrawing_twice_changes_nothing_more(self, rig: Rig) -> None:
         payment_id = await paid(rig)
         first = await rig.provider.withdraw("withdraw", "authorize")

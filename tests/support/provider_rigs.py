@@ -43,7 +43,7 @@ class Receiver:
 
     async def start(self) -> None:
         app = web.Application()
-        app.add_routes([web.post("/hook", self._hear)])
+        app.add_routes([web.post("/hook", self._hear), web.get("/elsewhere", self._elsewhere)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -57,7 +57,11 @@ class Receiver:
         body = await request.read()
         self.raw.append((dict(request.headers), body))
         self.notices.put_nowait(verify_webhook(SECRET, request.headers, body, datetime.now(UTC)))
-        return web.Response(status=self.answers.pop(0) if self.answers else 204)
+        status = self.answers.pop(0) if self.answers else 204
+        return web.Response(status=status, headers={"location": "/elsewhere"} if status == 302 else None)
+
+    async def _elsewhere(self, request: web.Request) -> web.Response:
+        return web.Response(status=204)  # who follows a redirect believes the notice was taken
 
 
 class HttpRig:
