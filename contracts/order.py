@@ -52,6 +52,13 @@ class OrderCancelled(Reply, topic="order.order_cancelled"):
     order_id: UUID
 
 
+class CancelRefused(Reply, topic="order.cancel_refused"):
+    """Too late: it has left, or come further (`reason` is ``too_late``). Nothing was changed."""
+
+    order_id: UUID
+    reason: Reference
+
+
 class ConfirmOrder(Command, topic="order.confirm_order", heard_by="order"):
     """The pivot is behind us: stock is allocated and the money is there."""
 

@@ -1,0 +1,138 @@
+"""What a line costs adds up to the order; how a line stands follows from what its shipments carry."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from contracts.order import PlaceOrder
+from services.order.lifecycle import ITEM, ITEM_TRACK, ItemStatus, OrderState, way
+from services.order.shipments import ARRIVED, LABELED, LEFT, NEARNESS, Shipment, goods
+from shared.money import allocate
+
+GONE: Final = frozenset({ItemStatus.CANCELLED, ItemStatus.RETURNED})
+ASKED: Final = frozenset(NEARNESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of an order. The quantities count how much of it was labeled, has left and has arrived."""
+
+    order_id: UUID
+    line_no: int
+    sku: str
+    quantity: int
+    unit_price_minor: int
+    discount_minor: int
+    tax_minor: int
+    subtotal_minor: int
+    status: ItemStatus = ItemStatus.AWAITING_STOCK
+    labeled_quantity: int = 0
+    shipped_quantity: int = 0
+    delivered_quantity: int = 0
+    version: int = 0
+
+    @property
+    def live(self) -> bool:
+        return self.status not in GONE
+
+
+def items_of(command: PlaceOrder) -> list[Item]:
+    """The lines with their share of discount and tax, each in proportion to its goods, to the last minor unit."""
+    goods_minor = [line.quantity * line.unit_price_minor for line in command.lines]
+    discounts = allocate(command.discount_minor, goods_minor)
+    taxes = allocate(command.tax_minor, goods_minor)
+    return [
+        Item(
+            order_id=command.order_id,
+            line_no=number,
+            sku=line.sku,
+            quantity=line.quantity,
+            unit_price_minor=line.unit_price_minor,
+            discount_minor=discount,
+            tax_minor=tax,
+            subtotal_minor=worth - discount + tax,
+        )
+        for number, (line, worth, discount, tax) in enumerate(
+            zip(command.lines, goods_minor, discounts, taxes, strict=True), start=1
+        )
+    ]
+
+
+def counted(items: Sequence[Item], shipments: Sequence[Shipment]) -> list[Item]:
+    """The lines with what their shipments carry of them, status not moved yet.
+
+    Two lines of one SKU are filled in line order: a box does not say which line it is for.
+    """
+    labeled, left, arrived = goods(shipments, LABELED), goods(shipments, LEFT), goods(shipments, ARRIVED)
+    found = []
+    for item in sorted(items, key=lambda item: item.line_no):
+        if item.live:
+            item = replace(
+                item,
+                labeled_quantity=_take(labeled, item),
+                shipped_quantity=_take(left, item),
+                delivered_quantity=_take(arrived, item),
+            )
+        found.append(item)
+    return found
+
+
+def followed(items: Sequence[Item], shipments: Sequence[Shipment]) -> list[list[Item]]:
+    """What the shipments do to each line: its rows to keep, one per move, or one that only counts; none if nothing."""
+    asked = goods(shipments, ASKED)
+    found = []
+    for before, item in zip(sorted(items, key=lambda item: item.line_no), counted(items, shipments), strict=True):
+        moves = []
+        if item.live:
+            target = _target(item, asked)
+            for on in way(ITEM, item.status, target, ITEM_TRACK) or ():
+                item = replace(item, status=ITEM.to(item.status, on))
+                moves.append(item)
+        found.append(moves or ([item] if item != before else []))
+    return found
+
+
+def moved(items: Iterable[Item], on: str) -> list[Item]:
+    """The lines that this moves, moved. The others stay: one line's end is no obstacle to another's."""
+    return [replace(item, status=ITEM.to(item.status, on)) for item in items if (item.status, on) in _POSSIBLE]
+
+
+def progress(items: Iterable[Item]) -> OrderState:
+    """How far a paid order has come: one pure function of its lines."""
+    listed = list(items)
+    live = [item for item in listed if item.live]
+    if not live:
+        returned = any(item.status is ItemStatus.RETURNED for item in listed)
+        return OrderState.RETURNED if returned else OrderState.CANCELLED
+    if all(item.status is ItemStatus.DELIVERED for item in live):
+        return OrderState.DELIVERED
+    if all(item.shipped_quantity == item.quantity for item in live):
+        return OrderState.SHIPPED
+    if all(item.labeled_quantity == item.quantity for item in live):
+        return OrderState.FULFILLED
+    if any(item.labeled_quantity for item in live):
+        return OrderState.PARTIALLY_FULFILLED
+    if any(item.status is ItemStatus.IN_FULFILLMENT for item in live):
+        return OrderState.PROCESSING
+    return OrderState.PAID
+
+
+def _target(item: Item, asked: dict[str, int]) -> ItemStatus:
+    if item.delivered_quantity == item.quantity:
+        return ItemStatus.DELIVERED
+    if item.shipped_quantity == item.quantity:
+        return ItemStatus.SHIPPED
+    if item.sku in asked:
+        return ItemStatus.IN_FULFILLMENT
+    return item.status
+
+
+def _take(units: dict[str, int], item: Item) -> int:
+    taken = min(units.get(item.sku, 0), item.quantity)
+    if taken:
+        units[item.sku] -= taken
+    return taken
+
+
+_POSSIBLE: Final = frozenset((origin, on) for origin, on, _ in ITEM.moves)

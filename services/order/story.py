@@ -1,0 +1,226 @@
+"""Everything that happens to an order is appended to its story, in the same write as what it changed.
+
+Two counters make it whole: `sequence` numbers every line without a gap, `public_sequence` those a storefront hears.
+A public line keeps the event as it was said, so that saying it again is saying the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from contracts.message import MESSAGES
+from contracts.order import (
+    OrderCancelledEvent,
+    OrderCompletedEvent,
+    OrderConfirmedEvent,
+    OrderDeliveredEvent,
+    OrderEvent,
+    OrderFulfilledEvent,
+    OrderPartiallyFulfilledEvent,
+    OrderPaymentPendingEvent,
+    OrderPlacedEvent,
+    OrderProcessingEvent,
+    OrderReturnedEvent,
+    OrderShippedEvent,
+)
+from services.order.domain import Order
+from services.order.lifecycle import PROGRESS, OrderState
+from shared.ids import NewId
+
+MAX_REASON: Final = 200
+"""What a public event's `reason` holds."""
+
+
+class ActorKind(StrEnum):
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    SERVICE = "service"
+    PROVIDER = "provider"
+
+
+_KINDS: Final = frozenset(kind.value for kind in ActorKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    kind: ActorKind
+    name: str
+
+    @staticmethod
+    def of(text: str) -> "Actor":
+        """``kind:name`` or ``kind``; a name alone is one of our services."""
+        kind, _, name = text.partition(":")
+        if kind in _KINDS:
+            return Actor(ActorKind(kind), name or kind)
+        return Actor(ActorKind.SERVICE, text)
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One thing that happened. `event_id`, `event_type` and `event` are set where a storefront heard it."""
+
+    order_id: UUID
+    sequence: int
+    public_sequence: int | None
+    name: str
+    occurred_at: datetime
+    actor_kind: ActorKind
+    actor: str
+    reason: str
+    metadata: dict[str, Any]
+    message_id: str
+    event_id: UUID | None = None
+    event_type: str | None = None
+    event: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A public event as it is said, the first time and every time after."""
+
+    event: OrderEvent
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who did it and when, by which message; and fresh ids for what is said of it."""
+
+    occurred_at: datetime
+    actor: Actor
+    message_id: str
+    new_id: NewId
+
+
+PUBLIC: Final[Mapping[OrderState, type[OrderEvent]]] = {
+    OrderState.CREATED: OrderPlacedEvent,
+    OrderState.PAYMENT_PENDING: OrderPaymentPendingEvent,
+    OrderState.PAID: OrderConfirmedEvent,
+    OrderState.PROCESSING: OrderProcessingEvent,
+    OrderState.PARTIALLY_FULFILLED: OrderPartiallyFulfilledEvent,
+    OrderState.FULFILLED: OrderFulfilledEvent,
+    OrderState.SHIPPED: OrderShippedEvent,
+    OrderState.DELIVERED: OrderDeliveredEvent,
+    OrderState.COMPLETED: OrderCompletedEvent,
+    OrderState.CANCELLED: OrderCancelledEvent,
+    OrderState.RETURNED: OrderReturnedEvent,
+}
+
+
+@dataclass(slots=True)
+class Story:
+    """The lines one decision adds to one order, and the order's rows to keep: one per move of its state."""
+
+    order: Order
+    cause: Cause
+    rows: list[Order] = field(default_factory=list)
+    lines: list[StoryLine] = field(default_factory=list)
+    said: list[Announced] = field(default_factory=list)
+    _open: bool = False  # the order differs from its last row to keep
+    _state: OrderState | None = None  # as the last row to keep has it
+
+    def __post_init__(self) -> None:
+        self._state = self.order.state
+
+    def move(
+        self,
+        on: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        detail: Mapping[str, str] | None = None,
+        quietly: bool = False,
+    ) -> None:
+        """Move the order by its table, and tell it. `quietly`: in passing, of no interest to a storefront."""
+        if self._open and self.order.state is not self._state:
+            self._keep()  # the database's trigger sees every single move
+        state = PROGRESS.to(self.order.state, on)
+        self.order = replace(self.order, state=state)
+        public = None if quietly else PUBLIC[state]
+        self.tell(f"order.{state}", reason=reason, metadata=metadata, detail=detail, public=public)
+
+    def tell(
+        self,
+        name: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        detail: Mapping[str, str] | None = None,
+        public: type[OrderEvent] | None = None,
+    ) -> None:
+        """Append one line; with `public`, a storefront hears it."""
+        order, cause = self.order, self.cause
+        public_sequence = order.last_public_sequence + 1 if public else None
+        said = None
+        if public is not None and public_sequence is not None:
+            said = Announced(
+                _event(public, order, public_sequence, cause.occurred_at, reason, detail or {}), cause.new_id()
+            )
+            self.said.append(said)
+        self.order = replace(
+            order,
+            last_sequence=order.last_sequence + 1,
+            last_public_sequence=public_sequence or order.last_public_sequence,
+        )
+        self.lines.append(
+            StoryLine(
+                order_id=order.id,
+                sequence=order.last_sequence + 1,
+                public_sequence=public_sequence,
+                name=name,
+                occurred_at=cause.occurred_at,
+                actor_kind=cause.actor.kind,
+                actor=cause.actor.name,
+                reason=reason,
+                metadata=dict(metadata or {}),
+                message_id=cause.message_id,
+                event_id=said.id if said else None,
+                event_type=said.event.full_type if said else None,
+                event=said.event.model_dump(mode="json") if said else None,
+            )
+        )
+        self._open = True
+
+    def end(self) -> "Story":
+        """Close the last row to keep."""
+        if self._open:
+            self._keep()
+        return self
+
+    def _keep(self) -> None:
+        self.rows.append(self.order)
+        self._open, self._state = False, self.order.state
+
+
+def said_before(line: StoryLine) -> Announced:
+    """The event of a public line, word for word and under its first id."""
+    assert line.event is not None and line.event_type is not None and line.event_id is not None
+    event = MESSAGES[line.event_type].model_validate(line.event)
+    assert isinstance(event, OrderEvent)
+    return Announced(event, line.event_id)
+
+
+def _event(
+    event: type[OrderEvent],
+    order: Order,
+    sequence: int,
+    occurred_at: datetime,
+    reason: str,
+    detail: Mapping[str, str],
+) -> OrderEvent:
+    return event(
+        order_id=order.id,
+        checkout_id=order.checkout_id,
+        sequence=sequence,
+        state=order.state.value,
+        refund_standing=order.refund_standing.value,
+        occurred_at=occurred_at,
+        currency=order.currency,
+        total_minor=order.total_minor,
+        refunded_minor=order.refunded_minor,
+        reason=reason[:MAX_REASON],
+        detail=dict(sorted(detail.items())),
+    )
