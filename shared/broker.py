@@ -1,0 +1,266 @@
+"""The broker, from both ends, on two connections: FastStream consumes, aio-pika publishes with confirms.
+
+Consuming hands deliveries over at once and acknowledges only after the batch has committed. Publishing knows a result
+for each parcel: confirmed, or unknown and to be sent again under the same message ids.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import aio_pika
+from aio_pika.abc import AbstractExchange, AbstractRobustConnection
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
+
+from shared.batch import Heard
+from shared.envelope import PACK_TYPE, Envelope, Unreadable, from_headers, pack, to_headers, unpack
+from shared.ids import foreign_id
+from shared.relay import Parcel
+from shared.topology import COMMANDS, EVENTS
+
+CONFIRM_TIMEOUT_S: Final = 10.0
+"""A publish can hang as long as the broker is stopped or blocked; then its outcome is unknown and it is sent again."""
+IN_FLIGHT: Final = 200
+"""Parcels awaiting a confirm on the one channel; more only lengthens the confirm walk."""
+HEARTBEAT_S: Final = 10
+
+
+def _with_heartbeat(url: str) -> str:
+    return url + ("&" if "?" in url else "?") + f"heartbeat={HEARTBEAT_S}"
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One AMQP message and the messages in it; acknowledged when all are committed."""
+
+    heard: list[Heard]
+    raw: RabbitMessage | None
+    committed: asyncio.Future[None] | None = None
+
+    async def ack(self) -> None:
+        if self.committed is not None and not self.committed.done():
+            self.committed.set_result(None)
+        if self.raw is not None:
+            try:
+                await self.raw.ack()
+            except Exception:  # noqa: BLE001 - the channel is gone: the broker delivers again, the inbox knows it
+                self.raw = None
+
+
+@dataclass
+class Intake:
+    """Deliveries waiting to be decided, in the order they came."""
+
+    outside: frozenset[str]
+    waiting: deque[Delivery] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, delivery: Delivery) -> None:
+        self.waiting.append(delivery)
+        self.arrived.set()
+
+    def take(self, messages: int) -> list[Delivery]:
+        """Whole deliveries up to about `messages`; at least one."""
+        taken: list[Delivery] = []
+        count = 0
+        while self.waiting and (not taken or count + len(self.waiting[0].heard) <= messages):
+            delivery = self.waiting.popleft()
+            count += len(delivery.heard)
+            taken.append(delivery)
+        if not self.waiting:
+            self.arrived.clear()
+        return taken
+
+    def put_back(self, deliveries: Sequence[Delivery]) -> None:
+        self.waiting.extendleft(reversed(deliveries))
+        if self.waiting:
+            self.arrived.set()
+
+
+class Listening:
+    """Consumes a service's queues and their dead queues."""
+
+    def __init__(self, url: str, queues: Sequence[str], intake: Intake, prefetch: int) -> None:
+        self.intake = intake
+        self.connected_since: float | None = None
+        self.broker = RabbitBroker(
+            _with_heartbeat(url),
+            logger=None,
+            reconnect_interval=1.0,
+            on_reconnected=[self._reconnected],
+            on_close=[self._closed],
+            apply_types=False,
+            graceful_timeout=10.0,
+        )
+        for name in queues:
+            self._subscribe(name, name, prefetch)
+            self._subscribe(f"{name}.dead", name, 1)
+
+    def _subscribe(self, queue: str, heard_as: str, prefetch: int) -> None:
+        dead = queue != heard_as
+
+        async def hear(message: RabbitMessage) -> None:
+            self.intake.put(_opened(message, heard_as, heard_as in self.intake.outside, dead))
+
+        self.broker.subscriber(
+            RabbitQueue(queue, declare=False, durable=True),
+            channel=Channel(prefetch_count=prefetch),
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            decoder=_as_message,
+        )(hear)
+
+    async def start(self) -> None:
+        """Waits for the broker as long as it takes."""
+        await _patiently(self.broker.start)()
+        self.connected_since = asyncio.get_running_loop().time()
+
+    async def stop(self) -> None:
+        self.connected_since = None
+        await self.broker.stop()
+
+    def _reconnected(self, *_: Any) -> None:
+        self.connected_since = asyncio.get_running_loop().time()
+
+    def _closed(self, *_: Any) -> None:
+        self.connected_since = None
+
+    def connected_for_s(self) -> float:
+        """0 while the connection is down."""
+        if self.connected_since is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self.connected_since
+
+    @property
+    def consuming(self) -> bool:
+        return self.connected_since is not None
+
+
+async def _as_message(message: RabbitMessage) -> RabbitMessage:
+    """No decoding: the frame reads the body itself, after it knows what the envelope says."""
+    return message
+
+
+def _patiently(call: Any) -> Any:
+    """Retry for ever with backoff: a broker that is not there yet is no reason to die."""
+    return retry(
+        wait=wait_random_exponential(multiplier=0.2, max=5), retry=retry_if_not_exception_type(asyncio.CancelledError)
+    )(call)
+
+
+def _opened(message: RabbitMessage, queue: str, foreign: bool, dead: bool) -> Delivery:
+    raw: Any = message.raw_message
+    alone = dead or bool(raw.redelivered) or int(raw.headers.get("x-delivery-count") or 0) >= 1
+    if foreign:
+        return Delivery([_from_outside(raw, queue, alone)], message)
+    if raw.content_type == PACK_TYPE:
+        try:
+            return Delivery([_ours(envelope, queue, alone) for envelope in unpack(raw.body)], message)
+        except Unreadable as broken:
+            whole = Envelope({"id": raw.message_id or ""}, raw.body)
+            return Delivery([Heard(queue, whole, _id_or_made(raw.message_id), alone=alone, trouble=str(broken))], message)
+    return Delivery([_ours(from_headers(raw.headers, raw.body), queue, alone)], message)
+
+
+def _ours(envelope: Envelope, queue: str, alone: bool) -> Heard:
+    try:
+        return Heard(queue, envelope, UUID(envelope.id), alone=alone)
+    except ValueError:
+        made = _id_or_made(envelope.id)
+        return Heard(queue, envelope, made, alone=alone, trouble=f"no_message_id: {envelope.id!r} is no UUID")
+
+
+def _id_or_made(text: str | None) -> UUID:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return foreign_id("unknown", text or datetime.now(UTC).isoformat())
+
+
+def _from_outside(raw: Any, queue: str, alone: bool) -> Heard:
+    """The broker has checked `user_id`: the only name of a sender we believe."""
+    envelope = from_headers(raw.headers, raw.body)
+    user = raw.user_id or ""
+    claimed = envelope.source
+    trouble = ""
+    if not user:
+        trouble = "forged_source: the message has no user_id, so nobody vouches for its sender"
+    elif claimed and claimed != user:
+        trouble = f"forged_source: cloudEvents:source says {claimed[:100]!r}, the broker says {user!r}"
+    elif not envelope.id:
+        trouble = "no_message_id: cloudEvents:id is missing"
+    envelope = Envelope({**envelope.head, "source": user}, envelope.body)
+    id_ = foreign_id(user, envelope.id or datetime.now(UTC).isoformat())
+    return Heard(queue, envelope, id_, foreign=True, alone=alone, trouble=trouble)
+
+
+class Speaking:
+    """Publishes parcels on a connection of its own, with confirms."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self.name = _with_heartbeat(url), name
+        self._connection: AbstractRobustConnection | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
+        self._window = asyncio.Semaphore(IN_FLIGHT)
+
+    async def start(self) -> None:
+        await _patiently(self._connect)()
+
+    async def _connect(self) -> None:
+        self._connection = await aio_pika.connect_robust(self.url, client_properties={"connection_name": self.name})
+        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        for name in (COMMANDS, EVENTS):
+            self._exchanges[name] = await channel.get_exchange(name, ensure=False)
+
+    async def stop(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and self._connection.connected.is_set()
+
+    async def publish(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Those confirmed; of the others it is unknown whether they arrived."""
+        results = await asyncio.gather(*(self._publish(parcel) for parcel in parcels))
+        return [parcel for parcel, confirmed in zip(parcels, results, strict=True) if confirmed]
+
+    async def _publish(self, parcel: Parcel) -> bool:
+        exchange = self._exchanges[EVENTS if parcel.public else COMMANDS]
+        async with self._window:
+            try:
+                await exchange.publish(
+                    _to_amqp(parcel),
+                    parcel.destination,
+                    mandatory=not parcel.public,
+                    timeout=CONFIRM_TIMEOUT_S,
+                )
+            except Exception:  # noqa: BLE001 - nack, return, timeout, cut: all mean "not known to have arrived"
+                return False
+        return True
+
+
+def _to_amqp(parcel: Parcel) -> aio_pika.Message:
+    envelopes = parcel.envelopes()
+    first = envelopes[0]
+    if parcel.packed:
+        return aio_pika.Message(
+            pack(envelopes),
+            content_type=PACK_TYPE,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=first.id,
+        )
+    return aio_pika.Message(
+        first.body,
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=first.id,
+        type=first.type,
+        headers=dict(to_headers(first.head)),
+    )

@@ -1,0 +1,351 @@
+"""A service is four loops over one store: batches, relay, effects, doors. It starts them in order and drains on SIGTERM.
+
+Loops share nothing but events: a committed batch wakes the relay and the effects; what an effect learned is a message.
+"""
+
+import asyncio
+import heapq
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from contracts.message import Message
+from shared import migrations, observability
+from shared.batch import DUE_AT_ONCE, Batches, Done, Heard, TooManyConflicts
+from shared.broker import Delivery, Intake, Listening, Speaking
+from shared.consumer import Consumer, subject_of
+from shared.effects import Effect
+from shared.envelope import SHARDS, Envelope, head_of
+from shared.health import Door, Doors
+from shared.ids import new_id
+from shared.postgres import AWAY, PostgresStore, connect_pool
+from shared.relay import WINDOW_ROWS, relay_pass
+from shared.settings import ServiceSettings
+from shared.store import Unavailable
+
+POLL_S: Final = 1.0
+"""Fallback for everything that is normally woken in-process: another replica's work, a timer set by a dead process."""
+GRACE_AFTER_CONNECT_S: Final = 3.0
+"""Timers do not ring while the broker is away or has just come back: answers that waited in queues go first."""
+DRAIN_S: Final = 25.0
+MAX_PAUSE_S: Final = 5.0
+
+
+class DueClock:
+    """When to look for due work: at the next instant this process knows of, and every `POLL_S`."""
+
+    def __init__(self) -> None:
+        self._instants: list[float] = []
+        self._polled = 0.0
+
+    def add(self, instants: Sequence[datetime]) -> None:
+        for instant in instants:
+            heapq.heappush(self._instants, instant.timestamp())
+
+    def is_due(self, now: float) -> bool:
+        return now - self._polled >= POLL_S or (bool(self._instants) and self._instants[0] <= now)
+
+    def looked(self, now: float, found: int) -> None:
+        while self._instants and self._instants[0] <= now:
+            heapq.heappop(self._instants)
+        self._polled = 0.0 if found >= DUE_AT_ONCE else now
+
+    def seconds_left(self, now: float) -> float:
+        nexts = [self._polled + POLL_S, *self._instants[:1]]
+        return max(0.0, min(nexts) - now)
+
+
+class Service:
+    """`doors` are POST routes; `effects` the calls to the outside; `opens` and `closes` run around everything else."""
+
+    def __init__(
+        self,
+        name: str,
+        consumer: Consumer,
+        schema: str,
+        settings: ServiceSettings,
+        *,
+        effects: Sequence[Effect[Any]] = (),
+        doors: Sequence[Door] = (),
+        closes: Sequence[Callable[[], Awaitable[None]]] = (),
+        max_body: int = 64 * 1024,
+    ) -> None:
+        self.name, self.consumer, self.schema, self.settings = name, consumer, schema, settings
+        self.effects, self.closes = tuple(effects), tuple(closes)
+        self.log = observability.logger(name)
+        self.intake = Intake(consumer.outside)
+        self.doors = Doors(settings.http_host, settings.http_port, self.readiness, tuple(doors), max_body)
+        self.relay_wake, self.effects_wake = asyncio.Event(), asyncio.Event()
+        self.stopping = asyncio.Event()
+        self.due_clock = DueClock()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.migrated = False
+        self.broken: BaseException | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Returns when it consumes; waits for database, migrations and broker as long as they take."""
+        settings = self.settings
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable), wait=wait_random_exponential(multiplier=0.2, max=MAX_PAUSE_S)
+        ):
+            with attempt:
+                self.pool = await connect_pool(settings.database_url, name=f"waybill-{self.name}")
+        self.store = PostgresStore(self.pool, self.schema)
+        self.batches = Batches(self.consumer, self.store, new_id, retry_for_s=settings.retry_for_s)
+        await self.doors.start()
+        await self._wait_until_migrated()
+        self.listening = Listening(settings.amqp_url, self.consumer.queues, self.intake, settings.prefetch)
+        self.speaking = Speaking(settings.amqp_url, f"waybill-{self.name}-out")
+        await self.speaking.start()
+        self.tasks = [
+            asyncio.create_task(self._guard(loop(), name), name=f"{self.name}-{name}")
+            for name, loop in (("batches", self._batches), ("relay", self._relay), ("effects", self._effects))
+            if name != "effects" or self.effects
+        ]
+        await self.listening.start()
+        self.log.info("started", http_port=self.doors.port)
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, acknowledge it, say what is to be said, then let go. Bounded by `DRAIN_S`."""
+        self.log.info("draining")
+        self.stopping.set()
+        for event in (self.intake.arrived, self.relay_wake, self.effects_wake):
+            event.set()
+        if self.tasks:
+            _, late = await asyncio.wait(self.tasks, timeout=DRAIN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.listening.stop()
+        await self.speaking.stop()
+        await self.doors.stop()
+        for close in self.closes:
+            await close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.pool.close(), 5.0)
+        self.log.info("stopped")
+
+    async def _guard(self, loop: Any, name: str) -> None:
+        """A loop that ends by an error it does not know takes the service down, visibly."""
+        try:
+            await loop
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.broken = error
+            self.log.exception("loop_broken", loop=name)
+            self.stopping.set()
+            self.relay_wake.set()
+            self.intake.arrived.set()
+            raise
+
+    async def readiness(self) -> dict[str, bool]:
+        """Ready means migrated, connected to both, consuming, and no loop broken."""
+        database = False
+        if self.migrated:
+            with suppress(*AWAY):
+                database = await self.pool.fetchval("SELECT true")
+        listening = getattr(self, "listening", None)
+        return {
+            "migrated": self.migrated,
+            "database": database,
+            "consuming": listening is not None and listening.consuming,
+            "publishing": getattr(self, "speaking", None) is not None and self.speaking.connected,
+            "loops": self.broken is None and not self.stopping.is_set(),
+        }
+
+    async def _wait_until_migrated(self) -> None:
+        wanted = migrations.head(self.name, self.schema)
+        told = False
+        while not self.stopping.is_set():
+            found = None
+            with suppress(asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError, *AWAY):
+                found = await self.pool.fetchval(f"SELECT version_num FROM {self.schema}.alembic_version")
+            if found == wanted:
+                self.migrated = True
+                return
+            if not told:
+                self.log.warning("waiting_for_migration", found=found, wanted=wanted)
+                told = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), 0.5)
+
+    # -- batches -------------------------------------------------------------------------------------------------
+
+    async def submit(self, message: Message) -> None:
+        """Hear a local message (what an effect learned, a webhook); returns once it is committed."""
+        id_ = new_id()
+        head = head_of(message, id_=id_, source=self.name, subject=subject_of(message), now=datetime.now(UTC), cause={})
+        head["source"] = ""
+        committed = asyncio.get_running_loop().create_future()
+        envelope = Envelope(head, message.model_dump_json().encode())
+        self.intake.put(Delivery([Heard(self.consumer.queues[0], envelope, id_, foreign=True)], None, committed))
+        await committed
+
+    async def _batches(self) -> None:
+        pause = 0.0
+        while not self.stopping.is_set():
+            await self._until_work()
+            now = time.time()
+            due = self.listening.connected_for_s() > GRACE_AFTER_CONNECT_S and self.due_clock.is_due(now)
+            deliveries = self.intake.take(self.settings.batch_messages)
+            if not deliveries and not due:
+                continue
+            heard = [item for delivery in deliveries for item in delivery.heard]
+            started = time.perf_counter()
+            try:
+                done = await self.batches.run(heard, due=due)
+            except (Unavailable, TooManyConflicts) as away:
+                pause = min(MAX_PAUSE_S, max(0.05, pause * 2))
+                observability.PAUSES.labels(self.name).inc()
+                self.log.warning("paused", why=str(away)[:300], for_s=round(pause, 2), messages=len(heard))
+                self.intake.put_back(deliveries)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), pause)
+                continue
+            pause = 0.0
+            if due:
+                self.due_clock.looked(now, done.due_claimed)
+            self.due_clock.add(done.next_due)
+            if done.said:
+                self.relay_wake.set()
+            if self.effects:
+                self.effects_wake.set()
+            for delivery in deliveries:
+                await delivery.ack()
+            observability.count_batch(self.name, done, time.perf_counter() - started)
+            self._log_parked(done)
+
+    async def _until_work(self) -> None:
+        if self.intake.waiting:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.intake.arrived.wait(), self.due_clock.seconds_left(time.time()) or 0.01)
+
+    def _log_parked(self, done: Done) -> None:
+        for row in done.parked_rows:
+            self.log.warning(
+                "parked",
+                message_id=str(row.id),
+                type=row.head.get("type", ""),
+                order_id=row.head.get("subject", ""),
+                command_key=row.command_key,
+                reason=row.reason,
+                error=row.error[:300],
+            )
+
+    # -- relay ---------------------------------------------------------------------------------------------------
+
+    async def _relay(self) -> None:
+        shards = Shards(self.settings.database_url, self.name)
+        try:
+            while True:
+                owned = await shards.own()
+                more = False
+                if owned:
+                    try:
+                        done = await relay_pass(self.store, owned, self.speaking)
+                    except Unavailable as away:
+                        self.log.warning("relay_paused", why=str(away)[:300])
+                        done = None
+                    if done is not None:
+                        observability.RELAYED.labels(self.name).inc(done.confirmed)
+                        observability.OUTBOX_WAITING.labels(self.name).set(done.read)
+                        more = done.confirmed > 0 and (done.read == WINDOW_ROWS or done.confirmed < done.read)
+                        if done.read and not done.confirmed:
+                            observability.UNCONFIRMED.labels(self.name).inc(done.read)
+                if more:
+                    continue
+                if self.stopping.is_set():
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.relay_wake.wait(), POLL_S)
+                self.relay_wake.clear()
+        finally:
+            await shards.release()
+
+    # -- effects -------------------------------------------------------------------------------------------------
+
+    async def _effects(self) -> None:
+        running: set[asyncio.Task[None]] = set()
+        while not self.stopping.is_set():
+            self.effects_wake.clear()
+            full = False
+            for effect in self.effects:
+                free = effect.at_once - len(running)
+                if free <= 0:
+                    full = True
+                    continue
+                try:
+                    taken = await effect.take(self.store, free)
+                except Unavailable as away:
+                    self.log.warning("effects_paused", why=str(away)[:300])
+                    taken = []
+                full = full or len(taken) == free
+                for attempt in taken:
+                    running.add(task := asyncio.create_task(self._perform(effect, attempt)))
+                    task.add_done_callback(running.discard)
+                    task.add_done_callback(lambda _: self.effects_wake.set() if len(running) >= effect.at_once - 1 else None)
+            if full and running:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.effects_wake.wait(), POLL_S)
+        if running:
+            await asyncio.wait(running, timeout=DRAIN_S / 2)
+
+    async def _perform(self, effect: Effect[Any], attempt: Any) -> None:
+        try:
+            learned = await effect.perform(attempt)
+        except Exception:  # noqa: BLE001 - the attempt stays `calling`; its timer brings it back under the same key
+            self.log.exception("effect_failed", attempt=str(getattr(attempt, "id", "")))
+            return
+        await self.submit(learned)
+
+
+class Shards:
+    """Which shards of the outbox this process relays: advisory locks on a connection of their own."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self.name = url, name
+        self._connection: asyncpg.Connection | None = None
+        self._owned: tuple[int, ...] = ()
+        self._asked = 0.0
+
+    async def own(self) -> tuple[int, ...]:
+        """The shards we hold; asks for the others every `POLL_S`."""
+        now = time.monotonic()
+        if self._connection is not None and self._connection.is_closed():
+            self._connection, self._owned = None, ()
+        if len(self._owned) == SHARDS or now - self._asked < POLL_S:
+            return self._owned
+        self._asked = now
+        try:
+            if self._connection is None:
+                self._connection = await asyncpg.connect(
+                    self.url, server_settings={"application_name": f"waybill-{self.name}-shards"}, timeout=10
+                )
+            records = await self._connection.fetch(
+                "SELECT shard FROM generate_series(0, $2 - 1) AS shard"
+                " WHERE shard <> ALL($3::int[]) AND pg_try_advisory_lock(hashtext($1), shard)",
+                f"relay {self.name}",
+                SHARDS,
+                list(self._owned),
+            )
+        except AWAY:
+            self._owned = ()
+            return ()
+        self._owned = tuple(sorted({*self._owned, *(record["shard"] for record in records)}))
+        return self._owned
+
+    async def release(self) -> None:
+        if self._connection is not None and not self._connection.is_closed():
+            with suppress(*AWAY):
+                await self._connection.close(timeout=2)
