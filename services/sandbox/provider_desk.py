@@ -180,7 +180,7 @@ class Desk:
     def _notices(self, done: Done, before: Payment | None, now: datetime) -> tuple[Webhook, ...]:
         """A token with webhooks tells the result of its authorization; with webhooks_for_all everything is told."""
         payment = done.payment
-        is_result = before is None or before.status is Status.PENDING and payment.status is not Status.VOIDED
+        is_result = before is None or (before.status is Status.PENDING and payment.status is not Status.VOIDED)
         times = script_of(payment.token).webhooks if is_result else 0
         if self.webhooks_for_all:
             times = max(times, 1)

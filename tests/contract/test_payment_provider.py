@@ -1,4 +1,4 @@
-"""One suite for the sandbox provider over HTTP and for the simulator's fake: what passes here may stand for the other."""
+"""One suite for the sandbox provider over HTTP and for the simulator's fake, so that one may stand for the other."""
 
 import asyncio
 from collections.abc import AsyncIterator
