@@ -1,0 +1,279 @@
+"""A payment's state says what we wait for; an attempt's state says what we know of one call to the provider.
+
+Both are machines, and so are the rows of money they leave behind: authorizations, captures and refunds.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from shared.machine import Machine
+
+
+class PaymentState(StrEnum):
+    ASKED = "asked"  # the authorization was asked for, its outcome is not known
+    PENDING = "pending"  # the provider will say later
+    AUTHORIZED = "authorized"  # held for us and not taken yet
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    FAILED = "failed"  # it was pending or held, and then it did not come
+    WITHDRAWING = "withdrawing"  # a release waits until the outcome of the authorization is known
+    VOIDING = "voiding"  # a release waits for the provider's void
+    RETURNING = "returning"  # a release waits until all that was captured is given back
+    VOIDED = "voided"  # released, and nothing had been taken
+    RETURNED = "returned"  # released, and all that had been taken was given back
+
+
+PAYMENT: Final = Machine(
+    "payment",
+    PaymentState,
+    start=(PaymentState.ASKED, PaymentState.CAPTURED),  # an order of zero is paid at once
+    moves=[
+        (PaymentState.ASKED, "wait", PaymentState.PENDING),
+        (PaymentState.ASKED, "hold", PaymentState.AUTHORIZED),
+        (PaymentState.ASKED, "capture", PaymentState.CAPTURED),
+        (PaymentState.ASKED, "decline", PaymentState.DECLINED),
+        (PaymentState.ASKED, "withdraw", PaymentState.VOIDED),  # the provider was never called
+        (PaymentState.ASKED, "wait to release", PaymentState.WITHDRAWING),
+        (PaymentState.PENDING, "hold", PaymentState.AUTHORIZED),
+        (PaymentState.PENDING, "capture", PaymentState.CAPTURED),
+        (PaymentState.PENDING, "decline", PaymentState.FAILED),
+        (PaymentState.PENDING, "void", PaymentState.VOIDING),
+        (PaymentState.AUTHORIZED, "capture", PaymentState.CAPTURED),
+        (PaymentState.AUTHORIZED, "decline", PaymentState.FAILED),
+        (PaymentState.AUTHORIZED, "void", PaymentState.VOIDING),
+        (PaymentState.CAPTURED, "return", PaymentState.RETURNING),
+        (PaymentState.WITHDRAWING, "void", PaymentState.VOIDING),
+        (PaymentState.WITHDRAWING, "return", PaymentState.RETURNING),
+        (PaymentState.WITHDRAWING, "free", PaymentState.VOIDED),
+        (PaymentState.VOIDING, "free", PaymentState.VOIDED),
+        (PaymentState.VOIDING, "return", PaymentState.RETURNING),  # captured before the void arrived
+        (PaymentState.RETURNING, "free", PaymentState.RETURNED),
+        # money that comes after the end must not wait on a dead order
+        (PaymentState.DECLINED, "void", PaymentState.VOIDING),
+        (PaymentState.DECLINED, "return", PaymentState.RETURNING),
+        (PaymentState.FAILED, "void", PaymentState.VOIDING),
+        (PaymentState.FAILED, "return", PaymentState.RETURNING),
+        (PaymentState.VOIDED, "void", PaymentState.VOIDING),
+        (PaymentState.VOIDED, "return", PaymentState.RETURNING),
+    ],
+)
+
+
+class AuthorizationState(StrEnum):
+    HELD = "held"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+
+
+AUTHORIZATION: Final = Machine(
+    "authorization",
+    AuthorizationState,
+    start=(AuthorizationState.CAPTURED, AuthorizationState.HELD),
+    moves=[
+        (AuthorizationState.HELD, "capture", AuthorizationState.CAPTURED),
+        (AuthorizationState.HELD, "void", AuthorizationState.VOIDED),
+        (AuthorizationState.VOIDED, "capture", AuthorizationState.CAPTURED),  # taken all the same; it is given back
+    ],
+)
+
+
+class CaptureState(StrEnum):
+    CAPTURED = "captured"
+
+
+CAPTURE: Final = Machine("capture", CaptureState, start=CaptureState.CAPTURED, moves=[])
+
+
+class RefundState(StrEnum):
+    ASKED = "asked"
+    REFUNDED = "refunded"
+    REFUSED = "refused"
+
+
+REFUND: Final = Machine(
+    "refund",
+    RefundState,
+    start=RefundState.ASKED,
+    moves=[
+        (RefundState.ASKED, "refund", RefundState.REFUNDED),
+        (RefundState.ASKED, "refuse", RefundState.REFUSED),
+    ],
+)
+
+
+class AttemptKind(StrEnum):
+    AUTHORIZE = "authorize"
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+
+
+class AttemptState(StrEnum):
+    OPEN = "open"  # to be called by a worker
+    CALLING = "calling"  # a worker has it, or died with it
+    UNKNOWN = "unknown"  # called, and not known what came of it: asked again at `next_at` under the same id
+    KNOWN = "known"
+    WITHDRAWN = "withdrawn"  # never called, and never will be
+
+
+ATTEMPT: Final = Machine(
+    "attempt",
+    AttemptState,
+    start=AttemptState.OPEN,
+    moves=[
+        (AttemptState.OPEN, "take", AttemptState.CALLING),
+        (AttemptState.OPEN, "withdraw", AttemptState.WITHDRAWN),
+        (AttemptState.OPEN, "learn", AttemptState.KNOWN),  # an earlier call was answered after all
+        (AttemptState.CALLING, "learn", AttemptState.KNOWN),
+        (AttemptState.CALLING, "lose", AttemptState.UNKNOWN),
+        (AttemptState.CALLING, "ask again", AttemptState.OPEN),
+        (AttemptState.UNKNOWN, "learn", AttemptState.KNOWN),
+        (AttemptState.UNKNOWN, "ask again", AttemptState.OPEN),
+    ],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One per order. `attempt_id` is the authorize attempt; None when there was nothing to pay."""
+
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    method: str
+    state: PaymentState
+    authorize_key: str
+    attempt_id: UUID | None
+    provider_payment_id: str = ""
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    refund_reserved_minor: int = 0
+    release_keys: list[str] = field(default_factory=list)
+    """Commands that wait for the money to be free."""
+    release_reason: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """Its id is the id of the attempt that made it."""
+
+    id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    provider_payment_id: str
+    state: AuthorizationState
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Its id is the id of the attempt that made it: under capture at once, the authorization's."""
+
+    id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    state: CaptureState
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """`command_key` is empty for a refund of our own: a release gives back what was captured."""
+
+    refund_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    state: RefundState
+    command_key: str
+    reason: str = ""
+    refusal: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to the provider; its id is the idempotency key, so everything that makes the request is kept here."""
+
+    id: UUID
+    order_id: UUID
+    kind: AttemptKind
+    refund_id: UUID | None
+    amount_minor: int
+    currency: str
+    token: str
+    webhook_url: str
+    provider_payment_id: str
+    state: AttemptState
+    outcome: str
+    tries: int
+    """How often it was handed back to be called again; an open attempt with none was never called."""
+    next_at: datetime
+    """When its timer rings, unless it is known before."""
+    version: int = 0
+
+    @property
+    def never_called(self) -> bool:
+        return self.state is AttemptState.OPEN and self.tries == 0
+
+
+ENDED: Final = frozenset({AttemptState.KNOWN, AttemptState.WITHDRAWN})
+
+
+@dataclass(frozen=True)
+class PaymentPolicy:
+    """What the owner of a deployment may set."""
+
+    pending_wait_s: Mapping[str, float] = field(default_factory=lambda: {"transfer": 5 * 86_400.0})
+    """How long to wait for a provider that says later, by payment method."""
+    pending_wait_else_s: float = 900.0
+    attempt_overdue_s: float = 30.0
+    """A call this old is taken for dead; longer than the effect's own timeout, so that a live one is rarely doubled."""
+    schedule_s: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0)
+    """Delays before an unknown outcome is asked for again; the last one repeats for ever, for money is at stake."""
+    webhook_url: str = ""
+    provider: str = "sandbox"
+
+    def pending_wait(self, method: str) -> float:
+        return self.pending_wait_s.get(method, self.pending_wait_else_s)
+
+    def delay_s(self, tries: int) -> float:
+        """Before try number `tries` + 1; `tries` counts from 1."""
+        return self.schedule_s[min(tries, len(self.schedule_s)) - 1]
+
+
+_NOT_A_NAME: Final = re.compile(r"[^\x21-\x7e]+")
+
+
+def named(reason: str, otherwise: str) -> str:
+    """A provider's words as a name a program can compare."""
+    return _NOT_A_NAME.sub("_", reason.strip())[:100] or otherwise
+
+
+class Word(StrEnum):
+    """What is said about a payment: by the provider, answering or notifying, and by our own commands."""
+
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    PENDING = "pending"
+    DECLINED = "declined"
+    FAILED = "failed"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+    CAPTURE_REFUSED = "capture_refused"  # what was held could not be taken
+    RELEASE = "release"
+    REFUND = "refund"
+
+
+IMPOSSIBLE: Final = "impossible"
+UNKNOWN: Final = "unknown"
+REPLACED: Final = "replaced"
+"""The outcome of an impossible attempt after another one took its place."""

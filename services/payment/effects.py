@@ -1,0 +1,97 @@
+"""One attempt, one call: what is asked of the provider is all in the attempt's row, so asking again is the same call.
+
+Nothing is raised for trouble of the outside. Not knowing is an outcome, and the janitor asks again under the same id.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from contracts.payment import ProviderAnswered
+from services.payment.domain import UNKNOWN, Attempt, AttemptKind
+from services.payment.provider import (
+    AuthorizeRequest,
+    CaptureRequest,
+    Impossible,
+    PaymentProvider,
+    ProviderAnswer,
+    Refunded,
+    RefundRequest,
+    Unknown,
+    VoidRequest,
+)
+from services.payment.tables import ATTEMPTS
+from services.payment.words import Spoken, spoken
+from shared.effects import Effect
+
+
+@dataclass(frozen=True)
+class CallSettings:
+    timeout_s: float = 15.0
+    """Over the provider's own: nothing may hold a worker longer, whatever an adapter does."""
+    at_once: int = 16
+
+
+def make_effect(provider: PaymentProvider, settings: CallSettings) -> Effect[Attempt]:
+    async def perform(attempt: Attempt) -> ProviderAnswered:
+        try:
+            async with asyncio.timeout(settings.timeout_s):
+                told = spoken(await CALLS[attempt.kind](provider, attempt))
+        except TimeoutError:
+            told = Spoken(UNKNOWN, reason="timeout")
+        except Exception as broken:  # an adapter's mistake must not lose the attempt: it is asked again, and seen
+            told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
+        return ProviderAnswered(
+            order_id=attempt.order_id,
+            attempt_id=attempt.id,
+            outcome=told.word,
+            provider_payment_id=told.provider_payment_id,
+            reason=told.reason,
+            status=told.status,
+            captured_minor=told.captured_minor,
+        )
+
+    return Effect(ATTEMPTS, perform, settings.at_once)
+
+
+async def authorize(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
+    request = AuthorizeRequest(
+        amount_minor=attempt.amount_minor,
+        currency=attempt.currency,
+        token=attempt.token,
+        reference=str(attempt.order_id),
+        capture=True,
+        webhook_url=attempt.webhook_url or None,
+    )
+    answer = await provider.authorize(str(attempt.id), request)
+    if isinstance(answer, Impossible) and answer.error == "key_reused":
+        # Something was made under our id by another request of ours: "declined" could be a lie about taken money.
+        return Unknown("key_reused", answer.provider_payment_id)
+    return answer
+
+
+async def capture(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
+    return await provider.capture(str(attempt.id), CaptureRequest(attempt.provider_payment_id, attempt.amount_minor))
+
+
+async def void(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
+    return await provider.void(str(attempt.id), VoidRequest(attempt.provider_payment_id))
+
+
+async def refund(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
+    request = RefundRequest(attempt.provider_payment_id, attempt.amount_minor)
+    answer = await provider.refund(str(attempt.id), request)
+    if isinstance(answer, Impossible):
+        # Refused, perhaps because another hand gave it all back: then the money is free, and only the payment says so.
+        stands = await provider.find(attempt.provider_payment_id)
+        if isinstance(stands, Refunded):
+            return Impossible(answer.error, "refunded", stands.provider_payment_id)
+    return answer
+
+
+CALLS: dict[AttemptKind, Callable[[PaymentProvider, Attempt], Awaitable[ProviderAnswer]]] = {
+    AttemptKind.AUTHORIZE: authorize,
+    AttemptKind.CAPTURE: capture,
+    AttemptKind.VOID: void,
+    AttemptKind.REFUND: refund,
+}

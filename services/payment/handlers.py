@@ -1,0 +1,264 @@
+"""What payment hears. Each handler finds its payment, turns the message into a word, and lets the table decide."""
+
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from contracts.payment import (
+    AttemptOverdue,
+    AuthorizePayment,
+    PaymentAuthorized,
+    PaymentDeclined,
+    PaymentPending,
+    PaymentRefunded,
+    PaymentRefundRefused,
+    PaymentReleased,
+    ProviderAnswered,
+    ProviderNotified,
+    RefundPayment,
+    ReleasePayment,
+)
+from contracts.story import StoryFact
+from services.payment import decisions
+from services.payment.case import Case, Contradiction, Told
+from services.payment.domain import (
+    ENDED,
+    IMPOSSIBLE,
+    REPLACED,
+    UNKNOWN,
+    Attempt,
+    AttemptKind,
+    AttemptState,
+    Payment,
+    PaymentPolicy,
+    PaymentState,
+    Word,
+)
+from services.payment.late import LATE
+from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
+from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
+from shared.table import Need
+from shared.working_set import Rows
+
+Outcome = PaymentAuthorized | PaymentDeclined | PaymentPending | PaymentReleased
+Refunding = PaymentRefunded | PaymentRefundRefused
+
+
+def make_consumer(policy: PaymentPolicy) -> Consumer:
+    """The registration table under a policy."""
+    payment = Consumer("payment")
+
+    @payment.hears(AuthorizePayment, needs=lambda command: [Need.of(PAYMENTS, "order_id", command.order_id)])
+    def authorize_payment(
+        command: AuthorizePayment, rows: Rows, moment: Moment
+    ) -> PaymentAuthorized | PaymentDeclined | list[StoryFact | PaymentAuthorized] | None:
+        """Write down what the provider will be asked; a worker asks."""
+        if rows.get(PAYMENTS, command.order_id) is not None:
+            return PaymentDeclined(order_id=command.order_id, reason="payment_exists")
+        case = Case(_asked(command, moment), rows, moment, policy)
+        rows.put(case.payment)
+        if command.amount_minor == 0:
+            case.tell("captured", actor="payment", detail=case.money(0))
+            return [PaymentAuthorized(order_id=command.order_id, captured=True), *_story(case)]
+        case.open_attempt(AttemptKind.AUTHORIZE, command.amount_minor, token=command.token, id_=case.payment.attempt_id)
+        return None
+
+    @payment.hears(
+        ProviderAnswered,
+        needs=lambda told: [Need.of(PAYMENTS, "order_id", told.order_id), Need.of(ATTEMPTS, "id", told.attempt_id)],
+        then=_what_an_answer_touches,
+    )
+    def provider_answered(
+        told: ProviderAnswered, rows: Rows, moment: Moment
+    ) -> list[Answer | Outcome | Refunding | StoryFact]:
+        """What an effect learned. An attempt is learned once; what comes after is harmless."""
+        stored, attempt = rows.get(PAYMENTS, told.order_id), rows.get(ATTEMPTS, told.attempt_id)
+        if stored is None or attempt is None:
+            raise NotYet(f"unknown attempt {told.attempt_id}")
+        if attempt.state in ENDED:
+            return []
+        case = Case(stored, rows, moment, policy, _told(told, attempt))
+        if told.outcome == UNKNOWN:
+            if attempt.state is AttemptState.CALLING:
+                case.lose(attempt)
+            return case.said
+        case.learn(attempt, told.outcome)
+        ANSWERED[attempt.kind](case, told, attempt)
+        return case.said
+
+    @payment.hears(
+        ProviderNotified,
+        needs=lambda told: [
+            Need.of(PAYMENTS, "order_id", told.order_id),
+            Need.of(ATTEMPTS, "id", told.attempt_id),
+            Need.of(AUTHORIZATIONS, "order_id", told.order_id),
+        ],
+    )
+    def provider_notified(told: ProviderNotified, rows: Rows, moment: Moment) -> list[Answer | Outcome | StoryFact]:
+        """A verified webhook; it may overtake the reply, and then it is the answer to the attempt."""
+        stored, attempt = rows.get(PAYMENTS, told.order_id), rows.get(ATTEMPTS, told.attempt_id)
+        if stored is None:
+            raise NotYet(f"unknown payment {told.order_id}")
+        if attempt is None or stored.attempt_id != attempt.id:
+            raise Contradiction(f"notice {told.notice_id}: attempt {told.attempt_id} did not make this payment")
+        case = Case(stored, rows, moment, policy, Told(told.provider_payment_id, told.reason, told.captured_minor))
+        if attempt.state not in ENDED:
+            case.learn(attempt, told.status)
+        LATE[Word(told.status), case.state](case)
+        return case.said
+
+    @payment.hears(
+        ReleasePayment,
+        needs=lambda command: [Need.of(PAYMENTS, "order_id", command.order_id)],
+        then=lambda command, rows: [_authorize_attempt_of(command.order_id, rows)],
+    )
+    def release_payment(
+        command: ReleasePayment, rows: Rows, moment: Moment
+    ) -> PaymentReleased | list[Answer | PaymentReleased | PaymentDeclined | StoryFact]:
+        """Void or refund, whichever the money needs; answered when it is free."""
+        stored, key = rows.get(PAYMENTS, command.order_id), _key(moment)
+        undoes = do_key_of(key)
+        if stored is None or (undoes is not None and undoes != stored.authorize_key):
+            return PaymentReleased(order_id=command.order_id)  # what it takes back never happened, or is another's
+        attempt = rows.get(ATTEMPTS, stored.attempt_id) if stored.attempt_id else None
+        case = Case(stored, rows, moment, policy, Told(reason=command.reason, command_key=key, attempt=attempt))
+        LATE[Word.RELEASE, case.state](case)
+        return case.said
+
+    @payment.hears(
+        RefundPayment,
+        needs=lambda command: [
+            Need.of(PAYMENTS, "order_id", command.order_id),
+            Need.of(REFUNDS, "refund_id", command.refund_id),
+        ],
+    )
+    def refund_payment(
+        command: RefundPayment, rows: Rows, moment: Moment
+    ) -> PaymentRefundRefused | list[Answer | PaymentRefunded | PaymentRefundRefused]:
+        """Part or all of what was captured, once per refund id."""
+        stored, refund = rows.get(PAYMENTS, command.order_id), rows.get(REFUNDS, command.refund_id)
+        if stored is None:
+            return PaymentRefundRefused(
+                order_id=command.order_id, refund_id=command.refund_id, reason="unknown_payment"
+            )
+        case = Case(stored, rows, moment, policy, Told(command_key=_key(moment), refund=command))
+        if refund is not None:
+            decisions.refund_again(case, refund)
+        else:
+            LATE[Word.REFUND, case.state](case)
+        return case.said
+
+    @payment.hears(
+        AttemptOverdue,
+        needs=lambda rang: [Need.of(PAYMENTS, "order_id", rang.order_id), Need.of(ATTEMPTS, "id", rang.attempt_id)],
+        then=_what_an_answer_touches,
+    )
+    def attempt_overdue(rang: AttemptOverdue, rows: Rows, moment: Moment) -> list[Answer | PaymentReleased | StoryFact]:
+        """The janitor: what is not known is asked for again under the same id. A stale ring does nothing."""
+        stored, attempt = rows.get(PAYMENTS, rang.order_id), rows.get(ATTEMPTS, rang.attempt_id)
+        if stored is None or attempt is None:
+            return []
+        case = Case(stored, rows, moment, policy, Told(attempt=attempt))
+        match attempt.state:
+            case AttemptState.CALLING | AttemptState.UNKNOWN if moment.now >= attempt.next_at:
+                case.ask_again(attempt)
+            case AttemptState.CALLING | AttemptState.UNKNOWN:
+                case.ring(attempt)  # rang before its time: the timer was spent, so it is set again
+            case AttemptState.OPEN:
+                case.wait_for_worker(attempt)
+            case AttemptState.KNOWN if attempt.outcome == IMPOSSIBLE:
+                rows.put(replace(attempt, outcome=REPLACED))
+                _try_anew(case, attempt)
+        return case.said
+
+    return payment
+
+
+def _asked(command: AuthorizePayment, moment: Moment) -> Payment:
+    free = command.amount_minor == 0
+    return Payment(
+        order_id=command.order_id,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+        method=command.method,
+        state=PaymentState.CAPTURED if free else PaymentState.ASKED,
+        authorize_key=_key(moment),
+        attempt_id=None if free else moment.new_id(),
+    )
+
+
+def _key(moment: Moment) -> str:
+    assert moment.command_key is not None  # the frame gives every command its key
+    return moment.command_key
+
+
+def _story(case: Case) -> list[StoryFact]:
+    return [said for said in case.said if isinstance(said, StoryFact)]
+
+
+def _told(told: ProviderAnswered, attempt: Attempt) -> Told:
+    return Told(told.provider_payment_id, told.reason, told.captured_minor, attempt=attempt)
+
+
+def _authorize_attempt_of(order_id: UUID, rows: Rows) -> Need:
+    stored = rows.get(PAYMENTS, order_id)
+    return Need.of(ATTEMPTS, "id", stored.attempt_id if stored else None)
+
+
+def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Rows) -> list[Need]:
+    """Nothing more for an authorization: the usual way loads two rows."""
+    attempt = rows.get(ATTEMPTS, message.attempt_id)
+    if attempt is None or attempt.kind is AttemptKind.AUTHORIZE:
+        return []
+    return [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id), Need.of(REFUNDS, "refund_id", attempt.refund_id)]
+
+
+# -- an answer, by what was asked ----------------------------------------------------------------------------------
+
+
+def _authorize_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
+    word = Word.DECLINED if told.outcome == IMPOSSIBLE else Word(told.outcome)
+    LATE[word, case.state](case)
+
+
+def _capture_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
+    outcome = told.outcome
+    if outcome == IMPOSSIBLE:
+        outcome = told.status if told.status in ("captured", "voided") else Word.CAPTURE_REFUSED
+    LATE[Word(outcome), case.state](case)
+
+
+def _void_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
+    if case.state is not PaymentState.VOIDING:
+        return
+    if told.outcome == IMPOSSIBLE:
+        decisions.void_impossible(case, told.status)
+    else:
+        decisions.free(case)
+
+
+def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
+    assert attempt.refund_id is not None  # a CHECK of its table
+    refund = case.rows.get(REFUNDS, attempt.refund_id)
+    assert refund is not None
+    if told.outcome == IMPOSSIBLE:
+        decisions.refund_impossible(case, refund, told.status)
+    else:
+        decisions.refund_done(case, refund)
+
+
+ANSWERED: Final = {
+    AttemptKind.AUTHORIZE: _authorize_answered,
+    AttemptKind.CAPTURE: _capture_answered,
+    AttemptKind.VOID: _void_answered,
+    AttemptKind.REFUND: _refund_answered,
+}
+
+
+def _try_anew(case: Case, attempt: Attempt) -> None:
+    """Our own void or refund was refused by name a while ago, and the money is still not free."""
+    match case.state:
+        case PaymentState.VOIDING if attempt.kind is AttemptKind.VOID:
+            case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
+        case PaymentState.RETURNING if attempt.kind is AttemptKind.REFUND:
+            decisions.give_back(case)

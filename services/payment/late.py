@@ -1,0 +1,87 @@
+"""What is said about a payment × where the payment is: every pair has a row, and the table is total (P8).
+
+Import fails and names the pairs that are missing or there twice. Words come from the provider's answers and from its
+notices alike, so "the webhook before the reply" and "the webhook twice" are rows like any other.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from typing import Final
+
+from services.payment import decisions as do
+from services.payment.case import Case
+from services.payment.domain import PaymentState as State
+from services.payment.domain import Word
+
+Act = Callable[[Case], None]
+Row = tuple[Word, tuple[State, ...], Act]
+
+
+class NotTotal(Exception):
+    """A word and a state without a row, or with two: found at import."""
+
+
+def total(rows: Iterable[Row]) -> Mapping[tuple[Word, State], Act]:
+    table: dict[tuple[Word, State], Act] = {}
+    for word, states, act in rows:
+        for state in states:
+            if (word, state) in table:
+                raise NotTotal(f"{word} in {state} is there twice")
+            table[word, state] = act
+    if missing := [f"{word} in {state}" for word, state in product(Word, State) if (word, state) not in table]:
+        raise NotTotal(f"no row for: {', '.join(missing)}")
+    return table
+
+
+ENDED_WITHOUT_MONEY: Final = (State.DECLINED, State.FAILED, State.VOIDED)
+RELEASING: Final = (State.WITHDRAWING, State.VOIDING, State.RETURNING)
+
+ROWS: Final[tuple[Row, ...]] = (
+    # what is said     while the payment is                              does
+    (Word.CAPTURED, (State.ASKED, State.PENDING, State.AUTHORIZED), do.capture),
+    (Word.CAPTURED, (State.CAPTURED, State.RETURNING, State.RETURNED), do.ignore),  # told twice, or an old notice
+    (Word.CAPTURED, (State.WITHDRAWING, *ENDED_WITHOUT_MONEY), do.take_back),  # after release, decline or expiry
+    (Word.CAPTURED, (State.VOIDING,), do.book_only),  # the void under way will be impossible, and says so
+    (Word.AUTHORIZED, (State.ASKED, State.PENDING), do.hold),
+    (Word.AUTHORIZED, (State.WITHDRAWING, *ENDED_WITHOUT_MONEY), do.hold_and_void),
+    (Word.AUTHORIZED, (State.AUTHORIZED, State.CAPTURED, State.VOIDING, State.RETURNING, State.RETURNED), do.ignore),
+    (Word.PENDING, (State.ASKED,), do.wait),
+    (Word.PENDING, (State.WITHDRAWING,), do.void),
+    (Word.PENDING, (State.PENDING, State.AUTHORIZED, State.CAPTURED), do.ignore),  # older than what is known
+    (Word.PENDING, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
+    (Word.DECLINED, (State.ASKED, State.PENDING), do.decline),
+    (Word.DECLINED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.DECLINED, (State.WITHDRAWING,), do.free),
+    (Word.DECLINED, (State.CAPTURED,), do.tell_story),
+    (Word.DECLINED, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
+    (Word.FAILED, (State.ASKED, State.PENDING), do.decline),
+    (Word.FAILED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.FAILED, (State.WITHDRAWING,), do.free),
+    (Word.FAILED, (State.CAPTURED,), do.tell_story),
+    (Word.FAILED, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
+    (Word.VOIDED, (State.ASKED, State.PENDING), do.decline),  # by the provider, not by us
+    (Word.VOIDED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.VOIDED, (State.WITHDRAWING,), do.free),
+    (Word.VOIDED, (State.CAPTURED,), do.tell_story),
+    (Word.VOIDED, (State.VOIDING,), do.ignore),  # our void answers for itself
+    (Word.VOIDED, (State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
+    (Word.REFUNDED, (State.ASKED, State.PENDING), do.decline),  # taken and given back by another hand
+    (Word.REFUNDED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.REFUNDED, (State.WITHDRAWING,), do.free),
+    (Word.REFUNDED, (State.CAPTURED, State.VOIDING, State.RETURNING), do.ignore),  # our refunds answer for themselves
+    (Word.REFUNDED, (State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
+    (Word.CAPTURE_REFUSED, (State.AUTHORIZED,), do.give_up_hold),
+    (Word.CAPTURE_REFUSED, (State.ASKED, State.PENDING, State.CAPTURED), do.ignore),
+    (Word.CAPTURE_REFUSED, (*RELEASING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
+    (Word.RELEASE, (State.ASKED,), do.release_asked),
+    (Word.RELEASE, (State.PENDING, State.AUTHORIZED), do.release_open),
+    (Word.RELEASE, (State.CAPTURED,), do.release_captured),
+    (Word.RELEASE, RELEASING, do.join_release),
+    (Word.RELEASE, (State.RETURNED, *ENDED_WITHOUT_MONEY), do.already_free),
+    (Word.REFUND, (State.CAPTURED,), do.begin_refund),
+    (Word.REFUND, (State.ASKED, State.PENDING, State.AUTHORIZED, *ENDED_WITHOUT_MONEY), do.refuse_not_captured),
+    (Word.REFUND, RELEASING, do.refuse_under_release),  # one changing decision at a time
+    (Word.REFUND, (State.RETURNED,), do.refuse_nothing_left),
+)
+
+LATE: Final = total(ROWS)

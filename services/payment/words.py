@@ -1,0 +1,50 @@
+"""The provider's answers as words the table knows, the same for a reply and for a notice."""
+
+from dataclasses import dataclass
+
+from services.payment.domain import IMPOSSIBLE, UNKNOWN, Word
+from services.payment.provider import (
+    Authorized,
+    Captured,
+    Declined,
+    Failed,
+    Impossible,
+    Pending,
+    ProviderAnswer,
+    Refunded,
+    Unknown,
+    Voided,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    word: str
+    provider_payment_id: str = ""
+    reason: str = ""
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    status: str = ""
+
+
+def spoken(answer: ProviderAnswer) -> Spoken:
+    id_ = answer.provider_payment_id or ""
+    match answer:
+        case Authorized():
+            return Spoken(Word.AUTHORIZED, id_)
+        case Captured(_, captured_minor, refunded_minor):
+            return Spoken(Word.CAPTURED, id_, captured_minor=captured_minor, refunded_minor=refunded_minor)
+        case Pending():
+            return Spoken(Word.PENDING, id_)
+        case Declined(reason):
+            return Spoken(Word.DECLINED, id_, reason)
+        case Failed(reason):
+            return Spoken(Word.FAILED, id_, reason)
+        case Voided():
+            return Spoken(Word.VOIDED, id_)
+        case Refunded(_, refunded_minor):
+            return Spoken(Word.REFUNDED, id_, captured_minor=refunded_minor, refunded_minor=refunded_minor)
+        case Impossible(error, status):
+            return Spoken(IMPOSSIBLE, id_, error, status=status or "")
+        case Unknown(why):
+            return Spoken(UNKNOWN, id_, why)
