@@ -100,6 +100,7 @@ class MemoryStore:
         self.outbox: dict[int, OutboxRow] = {}
         self.parked: dict[UUID, ParkedRow] = {}
         self.locks: dict[Ident, MemoryTransaction] = {}
+        self.blocked: set[MemoryTransaction] = set()
         self.position = 0
         self.commits = 0
 
@@ -472,23 +473,23 @@ class MemoryTransaction:
             self._held.append(ident)
 
     async def _lock(self, ident: Ident) -> None:
-        locks = self._store.locks
-        for _ in range(WAITS_AT_MOST):
-            owner = locks.get(ident)
-            if owner is None or owner is self:
-                self._waits_for = None
-                self._take(ident)
-                return
-            self._waits_for = owner
-            if self._waits_for_itself():
-                self._waits_for = None
-                raise Unavailable(f"deadlock at {ident}")
+        if self._store.locks.get(ident, self) is not self:
             try:
-                await self._store.step(WAITING)
-            except BaseException:
+                await self._until_free(ident)
+            finally:
                 self._waits_for = None
-                raise
-        self._waits_for = None
+                self._store.blocked.discard(self)
+        self._take(ident)
+
+    async def _until_free(self, ident: Ident) -> None:
+        self._store.blocked.add(self)
+        for _ in range(WAITS_AT_MOST):
+            self._waits_for = self._store.locks.get(ident)
+            if self._waits_for is None:
+                return
+            if self._waits_for_itself():
+                raise Unavailable(f"deadlock at {ident}")
+            await self._store.step(WAITING)
         raise Unavailable(f"lock timeout at {ident}")
 
     def _waits_for_itself(self) -> bool:
