@@ -13,11 +13,12 @@ import urllib.parse
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import asyncpg
 
+from services.sandbox.control import ManagementApi, ServersUnavailable
 from services.sandbox.servers import Servers
 from shared.provision import SERVICES, migrate, role_of
 from shared.topology import definitions
@@ -25,6 +26,7 @@ from shared.topology import definitions
 STOREFRONT: Final = "demo-shop"  # a storefront is a RabbitMQ user, and its name is its messages' source
 WAREHOUSE: Final = "warehouse"  # the sandbox 3PL
 OUTSIDERS: Final[Mapping[str, str]] = {"STOREFRONT_AMQP_URL": STOREFRONT, "WAREHOUSE_AMQP_URL": WAREHOUSE}
+USERS: Final = (*SERVICES, *OUTSIDERS.values())
 CONNECT_WITHIN_S: Final = 30.0
 
 
@@ -48,8 +50,8 @@ def prepare(servers: Servers, name: str) -> Environment:
     _execute(servers.database_url, f'CREATE DATABASE "{name}"')
     owner_url = with_path(servers.database_url, name)
     with ThreadPoolExecutor(2) as both:
-        migrated = both.submit(migrate, owner_url, {service: passwords[service] for service in SERVICES}, SERVICES)
-        provisioned = both.submit(servers.broker_definitions, definitions(name, passwords))
+        migrated = both.submit(migrate, owner_url, passwords)
+        provisioned = both.submit(servers.broker_definitions, broker_of(name, passwords, servers.amqp_url))
     migrated.result()
     provisioned.result()
     env = {"DATABASE_URL": owner_url, "AMQP_URL": with_path(servers.amqp_url, name)}
@@ -62,6 +64,31 @@ def prepare(servers: Servers, name: str) -> Environment:
     if servers.management_url is not None:
         env["MANAGEMENT_URL"] = servers.management_url
     return Environment(name, env, servers)
+
+
+def provision(environ: Mapping[str, str]) -> None:
+    """Make given servers ready (`oms migrate`): broker by MANAGEMENT_URL, passwords from ORDER_PASSWORD and so on."""
+    asked = ("DATABASE_URL", "AMQP_URL", "MANAGEMENT_URL", *map(password_variable, USERS))
+    if missing := [name for name in asked if not environ.get(name)]:
+        raise ServersUnavailable(f"to be set: {', '.join(missing)}")
+    passwords = {user: environ[password_variable(user)] for user in USERS}
+    vhost = urllib.parse.unquote(urllib.parse.urlsplit(environ["AMQP_URL"]).path.removeprefix("/")) or "/"
+    migrate(environ["DATABASE_URL"], passwords)
+    management = ManagementApi(environ["MANAGEMENT_URL"])
+    management.import_definitions(broker_of(vhost, passwords, environ["AMQP_URL"]))
+
+
+def broker_of(vhost: str, passwords: Mapping[str, str], administrator_url: str) -> dict[str, Any]:
+    """The topology's definitions, and the administrator's right to look into the vhost they make."""
+    administrator = urllib.parse.unquote(urllib.parse.urlsplit(administrator_url).username or "guest")
+    found = definitions(vhost, passwords)
+    all_of_it = {"user": administrator, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}
+    return {**found, "permissions": [*found["permissions"], all_of_it]}
+
+
+def password_variable(user: str) -> str:
+    """`demo-shop` -> DEMO_SHOP_PASSWORD."""
+    return f"{user.upper().replace('-', '_')}_PASSWORD"
 
 
 def with_path(url: str, path: str) -> str:
@@ -84,11 +111,7 @@ def _passwords(servers: Servers) -> dict[str, str]:
     """Random, once per `Servers`; ORDER_PASSWORD and the like are taken if set, for servers that outlive this run."""
     known = _by_servers.get(servers.control)
     if known is None:
-        users = (*SERVICES, *OUTSIDERS.values())
-        known = {
-            user: os.environ.get(f"{user.upper().replace('-', '_')}_PASSWORD") or secrets.token_urlsafe(18)
-            for user in users
-        }
+        known = {user: os.environ.get(password_variable(user)) or secrets.token_urlsafe(18) for user in USERS}
         _by_servers[servers.control] = known
     return known
 
