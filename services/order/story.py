@@ -29,6 +29,7 @@ from contracts.order import (
 from services.order.domain import Order
 from services.order.lifecycle import PROGRESS, OrderState
 from shared.ids import NewId
+from shared.topology import SERVICES
 
 MAX_REASON: Final = 200
 """What a public event's `reason` holds."""
@@ -51,11 +52,11 @@ class Actor:
 
     @staticmethod
     def of(text: str) -> "Actor":
-        """``kind:name`` or ``kind``; a name alone is one of our services."""
+        """``kind:name`` or ``kind``; a name alone is one of our services, or else somebody we work with."""
         kind, _, name = text.partition(":")
         if kind in _KINDS:
             return Actor(ActorKind(kind), name or kind)
-        return Actor(ActorKind.SERVICE, text)
+        return Actor(ActorKind.SERVICE if text in SERVICES else ActorKind.PROVIDER, text)
 
 
 @dataclass(frozen=True, slots=True)

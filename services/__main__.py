@@ -1,0 +1,78 @@
+"""The composition root and the command line: the only file that knows every service.
+
+`oms` and `python -m services` are the same.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+import uvloop
+
+from services.fulfillment.main import build as build_fulfillment
+from services.inventory.main import build as build_inventory
+from services.orchestrator.main import build as build_orchestrator
+from services.order.main import build as build_order
+from services.payment.main import build as build_payment
+from services.sandbox.world import run_world
+from shared.observability import configure_logging
+from shared.service import Service
+
+app = typer.Typer(
+    name="oms", help="Waybill: order management over RabbitMQ and PostgreSQL.", no_args_is_help=True, add_completion=False
+)
+
+BUILDS: dict[str, Callable[[], Service]] = {
+    "order": build_order,
+    "inventory": build_inventory,
+    "payment": build_payment,
+    "fulfillment": build_fulfillment,
+    "orchestrator": build_orchestrator,
+}
+
+
+@app.command()
+def run(
+    names: Annotated[list[str], typer.Argument(help="order, inventory, payment, fulfillment, orchestrator, world; or all")],
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR")] = "INFO",
+) -> None:
+    """Run services until SIGTERM or Ctrl-C, then drain (at most 30 s)."""
+    configure_logging(log_level)
+    wanted = list(BUILDS) if "all" in names else names
+    unknown = [name for name in wanted if name not in BUILDS and name != "world"]
+    if unknown:
+        raise typer.BadParameter(f"no service is called {', '.join(unknown)}; there are {', '.join(BUILDS)}, world, all")
+    raise typer.Exit(uvloop.run(_run(wanted)))
+
+
+async def _run(names: list[str]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    world = asyncio.create_task(run_world(stop)) if "world" in names else None
+    running = [BUILDS[name]() for name in names if name in BUILDS]
+    starting = asyncio.gather(*(service.start() for service in running))
+    stopped = asyncio.create_task(stop.wait())
+    broken = [asyncio.create_task(service.stopping.wait()) for service in running]
+    await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+    elif starting.exception() is not None:
+        starting.result()
+    await asyncio.wait([stopped, *broken, *([world] if world else [])], return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await asyncio.gather(*(service.stop() for service in running))
+    if world is not None:
+        await world
+    return 1 if any(service.broken for service in running) else 0
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()
