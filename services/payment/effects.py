@@ -36,22 +36,30 @@ def make_effect(provider: PaymentProvider, settings: CallSettings) -> Effect[Att
     async def perform(attempt: Attempt) -> ProviderAnswered:
         try:
             async with asyncio.timeout(settings.timeout_s):
-                told = spoken(await CALLS[attempt.kind](provider, attempt))
+                return await ask(provider, attempt)
         except TimeoutError:
-            told = Spoken(UNKNOWN, reason="timeout")
+            return _learned(attempt, Spoken(UNKNOWN, reason="timeout"))
         except Exception as broken:  # an adapter's mistake must not lose the attempt: it is asked again, and seen
-            told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
-        return ProviderAnswered(
-            order_id=attempt.order_id,
-            attempt_id=attempt.id,
-            outcome=told.word,
-            provider_payment_id=told.provider_payment_id,
-            reason=told.reason,
-            status=told.status,
-            captured_minor=told.captured_minor,
-        )
+            return _learned(attempt, Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500]))
 
     return Effect(ATTEMPTS, perform, settings.at_once)
+
+
+async def ask(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswered:
+    """The call itself, without a clock: what the simulator performs too."""
+    return _learned(attempt, spoken(await CALLS[attempt.kind](provider, attempt)))
+
+
+def _learned(attempt: Attempt, told: Spoken) -> ProviderAnswered:
+    return ProviderAnswered(
+        order_id=attempt.order_id,
+        attempt_id=attempt.id,
+        outcome=told.word,
+        provider_payment_id=told.provider_payment_id,
+        reason=told.reason,
+        status=told.status,
+        captured_minor=told.captured_minor,
+    )
 
 
 async def authorize(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:

@@ -1,15 +1,13 @@
 """Every service as tests without a broker see it: what it hears, the tables it keeps, the effects it performs."""
 
-import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.message import Message
-from contracts.payment import ProviderNotified
-from services.payment.provider import PaymentProvider, WebhookNotice
+from services.payment.provider import PaymentProvider
 from shared.consumer import Consumer, subject_of
 from shared.effects import Effect
 from shared.envelope import Envelope, head_of
@@ -31,15 +29,53 @@ class Part:
 
 def company(provider: PaymentProvider, names: Iterable[str] = SERVICES) -> tuple[Part, ...]:
     """The real handlers of these services; `provider` is whom payment's effects call."""
-    parts: list[Part] = []
-    for name in names:
-        handlers = importlib.import_module(f"services.{name}.handlers")
-        tables = importlib.import_module(f"services.{name}.tables")
-        effects: tuple[Effect[Any], ...] = ()
-        if name == "payment":
-            effects = (importlib.import_module("services.payment.effects").payment_effect(provider),)
-        parts.append(Part(name, handlers.consumer, tables.TABLES, tables.MACHINES, effects))
-    return tuple(parts)
+    return tuple(PARTS[name](provider) for name in names)
+
+
+def _order(_: PaymentProvider) -> Part:
+    from services.order import handlers, tables
+
+    return Part("order", handlers.consumer, tables.TABLES, tables.MACHINES)
+
+
+def _inventory(_: PaymentProvider) -> Part:
+    from services.inventory import handlers, tables
+
+    return Part("inventory", handlers.consumer, tables.TABLES, tables.MACHINES)
+
+
+def _payment(provider: PaymentProvider) -> Part:
+    from services.payment import effects, handlers, tables
+    from services.payment.domain import PaymentPolicy
+
+    async def perform(attempt: Any) -> Message:
+        return await effects.ask(provider, attempt)
+
+    consumer = handlers.make_consumer(PaymentPolicy())
+    effect = Effect(tables.ATTEMPTS, perform, effects.CallSettings().at_once)
+    return Part("payment", consumer, tables.TABLES, tables.MACHINES, (effect,))
+
+
+def _fulfillment(_: PaymentProvider) -> Part:
+    from services.fulfillment import handlers, tables
+
+    return Part("fulfillment", handlers.consumer, tables.TABLES, tables.MACHINES)
+
+
+def _orchestrator(_: PaymentProvider) -> Part:
+    from services.orchestrator import handlers, tables
+
+    consumer = handlers.make_consumer(handlers.CheckoutPolicy())
+    return Part("orchestrator", consumer, tables.TABLES, tables.MACHINES)
+
+
+PARTS: Final[Mapping[str, Callable[[PaymentProvider], Part]]] = {
+    "order": _order,
+    "inventory": _inventory,
+    "payment": _payment,
+    "fulfillment": _fulfillment,
+    "orchestrator": _orchestrator,
+}
 
 
 class Ids:
@@ -61,18 +97,3 @@ def envelope_of(message: Message, *, id_: UUID, source: str, now: datetime, comm
         message, id_=id_, source=source, subject=subject_of(message), now=now, cause={}, command_key=command_key
     )
     return Envelope(head, message.model_dump_json().encode())
-
-
-def notified(notice: WebhookNotice) -> ProviderNotified:
-    """A notice as payment's own door hands it to its handlers."""
-    answer = notice.answer
-    return ProviderNotified(
-        order_id=UUID(notice.reference),
-        attempt_id=UUID(notice.authorize_key),
-        notice_id=notice.id,
-        status=type(answer).__name__.lower(),
-        provider_payment_id=notice.provider_payment_id,
-        reason=getattr(answer, "reason", ""),
-        captured_minor=getattr(answer, "captured_minor", 0),
-        refunded_minor=getattr(answer, "refunded_minor", 0),
-    )

@@ -16,13 +16,14 @@ from uuid import UUID
 
 from contracts.message import MESSAGES, Kind, Message
 from services.payment.provider import WebhookNotice
+from services.payment.webhook import told_by
 from shared.batch import Batches, Done, Heard
 from shared.envelope import SHARDS, Envelope, open_envelope
 from shared.ids import foreign_id
 from shared.relay import Parcel, relay_pass
 from shared.store import OutboxRow
 from shared.topology import SERVICES
-from tests.support.company import Ids, Part, company, envelope_of, notified
+from tests.support.company import Ids, Part, company, envelope_of
 from tests.support.memory import MemoryStore
 from tests.support.scripted_provider import ScriptedProvider
 
@@ -110,7 +111,7 @@ class World:
     def notices(self, notices: Iterable[WebhookNotice]) -> None:
         """The payment provider posts these; payment's door verified them."""
         for notice in notices:
-            message = notified(notice)
+            message = told_by(notice)
             envelope = envelope_of(message, id_=foreign_id("provider", notice.id), source="payment", now=self.now)
             self._put(message.heard_by, envelope)
 
