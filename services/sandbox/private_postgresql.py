@@ -115,9 +115,7 @@ class PrivatePostgresql:
     def create(self) -> None:
         """initdb without syncing: what is not yet started cannot lose anything."""
         if self._identity is not None and not self._identity.reaches(self._bin / "postgres"):
-            copied = self._folder / "pginstall"
-            shutil.copytree(self._bin.parent, copied, symlinks=True)
-            self._bin = copied / "bin"
+            self._bin = self._copy_of_the_wheel()
         self.cluster.mkdir(mode=0o700)
         if self._identity is not None:
             os.chown(self.cluster, self._identity.uid, self._identity.gid)
@@ -186,6 +184,16 @@ class PrivatePostgresql:
         except OSError:
             return False
         return len(lines) > 7 and lines[7].strip() == "ready" and lines[0].strip() == str(self._process.pid)
+
+    def _copy_of_the_wheel(self) -> Path:
+        """Programs in a home directory nobody else may enter are copied, with the shared libraries the wheel puts beside."""
+        package = self._bin.parents[1]
+        libraries = package.with_name(package.name + ".libs")
+        copied = self._folder / package.name
+        shutil.copytree(self._bin.parent, copied / self._bin.parent.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, self._folder / libraries.name)
+        return copied / self._bin.parent.name / "bin"
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         program = [str(self._bin / command[0]), *command[1:]]

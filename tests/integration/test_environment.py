@@ -8,14 +8,8 @@ import asyncpg
 import pytest
 
 from services.sandbox.environment import OUTSIDERS, Environment, prepare, provision
-from services.sandbox.servers import Servers, ServersUnavailable, bring
+from services.sandbox.servers import Servers, ServersUnavailable
 from shared.provision import SERVICES
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    with bring(fsync=False) as brought:
-        yield brought
 
 
 @pytest.fixture(scope="module")
@@ -69,5 +63,5 @@ async def test_a_second_environment_does_not_lock_out_the_first_and_goes_without
 
 
 def test_what_is_missing_is_named() -> None:
-    with pytest.raises(ServersUnavailable, match="MANAGEMENT_URL.*ORDER_PASSWORD.*DEMO_SHOP_PASSWORD"):
+    with pytest.raises(ServersUnavailable, match=r"MANAGEMENT_URL.*ORDER_PASSWORD.*DEMO_SHOP_PASSWORD"):
         provision({"DATABASE_URL": "postgresql://nowhere/", "AMQP_URL": "amqp://nowhere/"})

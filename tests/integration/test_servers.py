@@ -21,7 +21,7 @@ GONE_WITHIN_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
+def own() -> Iterator[Servers]:
     """Private ones always: the suite's own may be given or in containers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAYBILL_SERVERS", "private")
@@ -32,9 +32,9 @@ def servers() -> Iterator[Servers]:
     assert not [pid for pid in before if psutil.pid_exists(pid) and not is_zombie(pid)]
 
 
-def living(servers: Servers) -> list[int]:
-    """Every process of the servers: what carries their mark, and what pids() names."""
-    [rabbitmq] = servers.pids()["rabbitmq"]
+def living(own: Servers) -> list[int]:
+    """Every process of the own: what carries their mark, and what pids() names."""
+    [rabbitmq] = own.pids()["rabbitmq"]
     folder = psutil.Process(rabbitmq).environ()[MARK]
     marked = []
     for process in psutil.process_iter():
@@ -43,7 +43,7 @@ def living(servers: Servers) -> list[int]:
                 marked.append(process.pid)
         except (psutil.Error, OSError):
             continue
-    return sorted({*marked, *servers.pids()["postgresql"]})
+    return sorted({*marked, *own.pids()["postgresql"]})
 
 
 def is_zombie(pid: int) -> bool:
@@ -53,16 +53,16 @@ def is_zombie(pid: int) -> bool:
         return False
 
 
-async def select_one(servers: Servers) -> int:
-    connection = await asyncpg.connect(servers.database_url, timeout=20)
+async def select_one(own: Servers) -> int:
+    connection = await asyncpg.connect(own.database_url, timeout=20)
     try:
         return int(await connection.fetchval("SELECT 1"))
     finally:
         await connection.close()
 
 
-async def there_and_back(servers: Servers) -> bytes:
-    connection = await aio_pika.connect(servers.amqp_url, timeout=20)
+async def there_and_back(own: Servers) -> bytes:
+    connection = await aio_pika.connect(own.amqp_url, timeout=20)
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
@@ -73,16 +73,16 @@ async def there_and_back(servers: Servers) -> bytes:
         raise AssertionError("the iterator ended")
 
 
-async def test_both_servers_serve(servers: Servers) -> None:
-    assert servers.how == "private"
-    assert await select_one(servers) == 1
-    assert await there_and_back(servers) == b"hello"
+async def test_both_servers_serve(own: Servers) -> None:
+    assert own.how == "private"
+    assert await select_one(own) == 1
+    assert await there_and_back(own) == b"hello"
 
 
-async def test_no_standard_port_and_loopback_only(servers: Servers) -> None:
+async def test_no_standard_port_and_loopback_only(own: Servers) -> None:
     listening = [
         connection.laddr
-        for pid in living(servers)
+        for pid in living(own)
         for connection in psutil.Process(pid).net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
@@ -91,8 +91,8 @@ async def test_no_standard_port_and_loopback_only(servers: Servers) -> None:
     assert not {address.port for address in listening} & {5432, 5672, 15672, 25672, 4369}
 
 
-async def test_definitions_are_imported(servers: Servers) -> None:
-    servers.broker_definitions(
+async def test_definitions_are_imported(own: Servers) -> None:
+    own.broker_definitions(
         {
             "vhosts": [{"name": "imported"}],
             "permissions": [
@@ -101,33 +101,33 @@ async def test_definitions_are_imported(servers: Servers) -> None:
             "queues": [{"name": "here", "vhost": "imported", "durable": True, "auto_delete": False, "arguments": {}}],
         }
     )
-    connection = await aio_pika.connect(servers.amqp_url + "imported", timeout=20)
+    connection = await aio_pika.connect(own.amqp_url + "imported", timeout=20)
     async with connection:
         channel = await connection.channel()
         assert (await channel.declare_queue("here", passive=True)).declaration_result.message_count == 0
-    servers.delete_vhost("imported")
+    own.delete_vhost("imported")
     with pytest.raises(aio_pika.exceptions.AMQPError):
-        await aio_pika.connect(servers.amqp_url + "imported", timeout=20)
+        await aio_pika.connect(own.amqp_url + "imported", timeout=20)
 
 
-async def test_the_broker_stops_and_starts_on_the_same_port(servers: Servers) -> None:
-    servers.stop_broker()
-    assert servers.pids()["rabbitmq"] == []
+async def test_the_broker_stops_and_starts_on_the_same_port(own: Servers) -> None:
+    own.stop_broker()
+    assert own.pids()["rabbitmq"] == []
     with pytest.raises(OSError):
-        await there_and_back(servers)
-    servers.start_broker()
-    assert await there_and_back(servers) == b"hello"
+        await there_and_back(own)
+    own.start_broker()
+    assert await there_and_back(own) == b"hello"
 
 
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
-async def test_postgresql_restarts_with_its_data(servers: Servers, mode: str) -> None:
-    connection = await asyncpg.connect(servers.database_url, timeout=20)
+async def test_postgresql_restarts_with_its_data(own: Servers, mode: str) -> None:
+    connection = await asyncpg.connect(own.database_url, timeout=20)
     await connection.execute(f"CREATE TABLE kept_{mode} AS SELECT 7 AS seven")
-    servers.restart_postgres(mode)
+    own.restart_postgres(mode)
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await connection.fetchval("SELECT 1")
     connection.terminate()
-    again = await asyncpg.connect(servers.database_url, timeout=20)
+    again = await asyncpg.connect(own.database_url, timeout=20)
     assert await again.fetchval(f"SELECT seven FROM kept_{mode}") == 7
     await again.close()
 
@@ -167,16 +167,16 @@ def test_half_a_pair_of_urls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
-def test_given_servers_are_used_and_not_harmed(monkeypatch: pytest.MonkeyPatch, servers: Servers) -> None:
+def test_given_servers_are_used_and_not_harmed(monkeypatch: pytest.MonkeyPatch, own: Servers) -> None:
     monkeypatch.delenv("WAYBILL_SERVERS", raising=False)
-    monkeypatch.setenv("AMQP_URL", servers.amqp_url)
-    monkeypatch.setenv("DATABASE_URL", servers.database_url)
+    monkeypatch.setenv("AMQP_URL", own.amqp_url)
+    monkeypatch.setenv("DATABASE_URL", own.database_url)
     with bring(say=lambda text: None) as given:
-        assert (given.how, given.amqp_url, given.database_url) == ("given", servers.amqp_url, servers.database_url)
+        assert (given.how, given.amqp_url, given.database_url) == ("given", own.amqp_url, own.database_url)
         for harm in (given.stop_broker, given.start_broker, given.restart_postgres):
             with pytest.raises(ServersUnavailable):
                 harm()
-    assert psutil.pid_exists(servers.pids()["postgresql"][0])
+    assert psutil.pid_exists(own.pids()["postgresql"][0])
 
 
 def eventually(true: Callable[[], bool]) -> None:
