@@ -1,17 +1,18 @@
 """Whatever comes, in whatever order, however often: no unit is lost, made up, or promised twice."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.inventory import ReservationExpired, StockCommitted, StockGone, StockHeld
+from contracts.inventory import ReservationExpired, ShipStock, StockCommitted, StockGone, StockHeld
 from contracts.message import Message
 from services.inventory.domain import Shelf, Shortage, Warehouse, wanted
 from services.inventory.handlers import HOLD_TIMER
 from services.inventory.strategy import Demand, PriorityList
-from services.inventory.tables import RESERVATIONS
+from services.inventory.tables import MOVEMENTS, RESERVATIONS
 from tests.support.stock_room import StockRoom, commit, extend, hold, order, release, ship
 
 ORDERS, SKUS, WAREHOUSES = 4, ("pot", "tea"), ("berlin", "hamburg")
@@ -27,13 +28,29 @@ Does = Callable[[StockRoom], Message | None]
 
 
 def shipment(room: StockRoom, number: int, part: int) -> Message | None:
-    """What a warehouse may really send: units of a committed order, in one or two shipments."""
+    """What a warehouse may really send: a committed order in two shipments, each with half of every pick."""
     reservation = room.store.row(RESERVATIONS, order(number))
     if reservation is None or reservation.status not in ("committed", "shipped"):
         return None
-    of_part = [pick for n, pick in enumerate(reservation.picks) if n % 2 == part]
-    picks = [(pick["sku"], pick["warehouse"], pick["quantity"]) for pick in of_part]
+    halves = [(pick["sku"], pick["warehouse"], (pick["quantity"] + part) // 2) for pick in reservation.picks]
+    picks = [half for half in halves if half[2]]
     return ship(number, *picks, fulfillment=part) if picks else None
+
+
+def check_the_shipments(room: StockRoom, sent: dict[str, ShipStock]) -> None:
+    """A shipment is counted whole and once, or (it waits) not at all."""
+    counted: dict[str, Counter[tuple[str, str]]] = {}
+    for movement in room.store.rows(MOVEMENTS):
+        if movement.kind == "ship":
+            counted.setdefault(movement.reference, Counter())[movement.sku, movement.warehouse] += movement.quantity
+    for reference, units in counted.items():
+        assert units == {(pick.sku, pick.warehouse): pick.quantity for pick in sent[reference].picks}
+
+
+def check_what_waits(room: StockRoom) -> None:
+    """Nothing was set aside but what came too early, and goods that left although they were promised to others."""
+    for row in room.store.due.values():
+        assert row.name or row.error.startswith(("unknown_order", "reservation", "Oversold: ship")), row.error
 
 
 messages: st.SearchStrategy[Does] = st.one_of(
@@ -55,14 +72,18 @@ def test_units_are_conserved_under_any_sequence(
     stock: list[tuple[str, str, int]], steps: list[tuple[list[Does], float, bool]], repeat: bool
 ) -> None:
     room = StockRoom().stocked(*stock)
+    sent: dict[str, ShipStock] = {}
     for does, seconds, due in steps:
         room.now += timedelta(seconds=seconds)
         made = [message for message in (do(room) for do in does) if message is not None]
+        sent |= {str(message.fulfillment_id): message for message in made if isinstance(message, ShipStock)}
         heard = [room.envelope(message) for message in made]
         room.batch(heard, due=due)
         if repeat:
             room.batch([*reversed(heard), *(room.envelope(message) for message in made)])
         room.check_the_books()
+        check_the_shipments(room, sent)
+        check_what_waits(room)
     for reservation in room.store.rows(RESERVATIONS):
         timer = ("timer", HOLD_TIMER, str(reservation.order_id)) in room.store.due
         assert timer == (reservation.status == "held"), "a hold has its timer, and nothing else has one"

@@ -9,6 +9,7 @@ from contracts.inventory import (
     CommitStock,
     DescribeWarehouse,
     HoldExtended,
+    HoldLapsed,
     ReceiveStock,
     ReservationExpired,
     StockCommitted,
@@ -135,6 +136,18 @@ def test_a_hold_does_not_expire_early(room: StockRoom) -> None:
     room.hears(hold(1, ("tea", 4)))
     assert room.passes(899) == []
     assert room.counts() == (10, 4, 0)
+
+
+def test_a_timer_that_rings_early_or_for_nothing_does_nothing(room: StockRoom) -> None:
+    """Two replicas may have claimed a timer before it was set anew: the row decides, not the bell."""
+    assert room.hears(HoldLapsed(order_id=order(1))) == []
+    room.hears(hold(1, ("tea", 4)))
+    assert room.hears(HoldLapsed(order_id=order(1))) == []
+    room.hears(commit(1))
+    room.now += timedelta(seconds=901)
+    assert room.hears(HoldLapsed(order_id=order(1))) == []
+    assert room.counts() == (10, 0, 4)
+    assert waiting(room) == []
 
 
 def test_an_extended_hold_lives_longer(room: StockRoom) -> None:
