@@ -103,6 +103,9 @@ class ManagementApi:
             return False
         return isinstance(me, dict) and "administrator" in str(me.get("tags"))
 
+    def has_vhost(self, name: str) -> bool:
+        return any(vhost["name"] == name for vhost in self.call("GET", "/api/vhosts?columns=name"))
+
     def import_definitions(self, definitions: Mapping[str, Any]) -> None:
         self.call("POST", "/api/definitions", definitions)
 

@@ -40,7 +40,7 @@ class Environment:
 
     def drop(self) -> None:
         """Remove database and vhost; roles and users stay, for other environments of these servers use them."""
-        _execute(self.servers.database_url, f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+        _drop_database(self.servers, self.name)
         self.servers.delete_vhost(self.name)
 
 
@@ -49,11 +49,15 @@ def prepare(servers: Servers, name: str) -> Environment:
     passwords = _passwords(servers)
     _execute(servers.database_url, f'CREATE DATABASE "{name}"')
     owner_url = with_path(servers.database_url, name)
-    with ThreadPoolExecutor(2) as both:
-        migrated = both.submit(migrate, owner_url, passwords)
-        provisioned = both.submit(servers.broker_definitions, broker_of(name, passwords, servers.amqp_url))
-    migrated.result()
-    provisioned.result()
+    try:
+        with ThreadPoolExecutor(2) as both:
+            migrated = both.submit(migrate, owner_url, passwords)
+            provisioned = both.submit(servers.new_vhost, name, broker_of(name, passwords, servers.amqp_url))
+        migrated.result()
+        provisioned.result()
+    except BaseException:
+        _drop_database(servers, name)  # half an environment is of no use, and on given servers it would stay
+        raise
     env = {"DATABASE_URL": owner_url, "AMQP_URL": with_path(servers.amqp_url, name)}
     for service in SERVICES:
         prefix = service.upper()
@@ -114,6 +118,10 @@ def _passwords(servers: Servers) -> dict[str, str]:
         known = {user: os.environ.get(password_variable(user)) or secrets.token_urlsafe(18) for user in USERS}
         _by_servers[servers.control] = known
     return known
+
+
+def _drop_database(servers: Servers, name: str) -> None:
+    _execute(servers.database_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _execute(url: str, statement: str) -> None:

@@ -186,7 +186,7 @@ class PrivatePostgresql:
         return len(lines) > 7 and lines[7].strip() == "ready" and lines[0].strip() == str(self._process.pid)
 
     def _copy_of_the_wheel(self) -> Path:
-        """Programs in a home directory nobody else may enter are copied, with the shared libraries the wheel puts beside."""
+        """Programs in a home nobody else may enter are copied, with the libraries the wheel puts beside them."""
         package = self._bin.parents[1]
         libraries = package.with_name(package.name + ".libs")
         copied = self._folder / package.name

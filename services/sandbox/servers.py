@@ -47,6 +47,12 @@ class Servers:
         """Import vhosts, users, permissions, exchanges, queues and bindings as RabbitMQ exports them."""
         self.control.broker_definitions(definitions)
 
+    def new_vhost(self, name: str, definitions: Mapping[str, Any]) -> None:
+        """Import definitions that make the vhost `name`; one that is already there is not ours, and is left alone."""
+        if self.management_url is not None and ManagementApi(self.management_url).has_vhost(name):
+            raise ServersUnavailable(f"the broker already has a vhost {name!r}; it is left alone")
+        self.control.broker_definitions(definitions)
+
     def delete_vhost(self, name: str) -> None:
         self.control.delete_vhost(name)
 
