@@ -4,9 +4,11 @@
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 import uvloop
@@ -16,8 +18,11 @@ from services.inventory.main import build as build_inventory
 from services.orchestrator.main import build as build_orchestrator
 from services.order.main import build as build_order
 from services.payment.main import build as build_payment
+from services.sandbox.control import ManagementApi
 from services.sandbox.world import run_world
+from shared import provision, topology
 from shared.observability import configure_logging
+from shared.provision import SERVICES
 from shared.service import Service
 
 app = typer.Typer(
@@ -45,6 +50,28 @@ def run(
     if unknown:
         raise typer.BadParameter(f"no service is called {', '.join(unknown)}; there are {', '.join(BUILDS)}, world, all")
     raise typer.Exit(uvloop.run(_run(wanted)))
+
+
+@app.command()
+def migrate() -> None:
+    """Create or upgrade schemas, database roles, and the broker's topology and users; safe to repeat.
+
+    Reads DATABASE_URL (owner), AMQP_URL with MANAGEMENT_URL (administrator), and a password per user: ORDER_PASSWORD,
+    INVENTORY_PASSWORD, PAYMENT_PASSWORD, FULFILLMENT_PASSWORD, ORCHESTRATOR_PASSWORD, WAREHOUSE_PASSWORD,
+    DEMO_SHOP_PASSWORD.
+    """
+    names = [*SERVICES, *(user for user in topology.users() if user not in SERVICES)]
+    variables = {name: f"{name.upper().replace('-', '_')}_PASSWORD" for name in names}
+    missing = [variable for variable in ("DATABASE_URL", *variables.values()) if not os.environ.get(variable)]
+    if missing:
+        raise typer.BadParameter(f"the environment lacks {', '.join(missing)}")
+    passwords = {name: os.environ[variable] for name, variable in variables.items()}
+    provision.migrate(os.environ["DATABASE_URL"], passwords)
+    typer.echo(f"migrated: {', '.join(SERVICES)}")
+    if management := os.environ.get("MANAGEMENT_URL"):
+        vhost = unquote(urlsplit(os.environ.get("AMQP_URL", "")).path.lstrip("/")) or "/"
+        ManagementApi(management).import_definitions(topology.definitions(vhost, passwords))
+        typer.echo(f"broker provisioned: virtual host {vhost}, users {', '.join(topology.users())}")
 
 
 async def _run(names: list[str]) -> int:

@@ -13,7 +13,20 @@ from uuid import UUID
 
 from contracts.message import Kind, Message
 from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
-from shared.consumer import Answer, Ask, Consumer, Moment, NotYet, Publish, Said, Sender, do_key_of, listed, reply_queue, subject_of
+from shared.consumer import (
+    Answer,
+    Ask,
+    Consumer,
+    Moment,
+    NotYet,
+    Publish,
+    Said,
+    Sender,
+    do_key_of,
+    listed,
+    reply_queue,
+    subject_of,
+)
 from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
 from shared.ids import NewId
 from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, ParkedRow, Store, Transaction
@@ -64,7 +77,8 @@ class Done:
     due_claimed: int = 0
     next_due: list[datetime] = field(default_factory=list)
     parked_rows: list[ParkedRow] = field(default_factory=list)
-    """Parked for logging."""
+    set_aside_rows: list[DueRow] = field(default_factory=list)
+    """Both for logging."""
     decided_types: dict[str, int] = field(default_factory=dict)
 
 
@@ -117,7 +131,9 @@ class Batches:
             except Conflict as conflict:
                 total.conflicts += 1
                 movers = attempt.rows.movers(conflict.rows)
-                guilty = [attempt.opened[index].heard for index in sorted(movers) if attempt.opened[index].heard.due is None]
+                guilty = [
+                    attempt.opened[index].heard for index in sorted(movers) if attempt.opened[index].heard.due is None
+                ]
                 order = guilty + [item for item in order if item not in guilty]
             except ConstraintFired as fired:
                 if due and order:
@@ -299,7 +315,10 @@ class _Attempt:
         moment = Moment(now, self.batches.new_id, envelope.source, envelope.command_key, envelope.id)
         said = listed(hearing.decide(message, self.rows, moment))
         if key is not None:
-            settled = next((item for item in said if isinstance(item, Message) and item.kind is Kind.REPLY and not item.interim), None)
+            settled = next(
+                (item for item in said if isinstance(item, Message) and item.kind is Kind.REPLY and not item.interim),
+                None,
+            )
             self.changed_answers[key] = (
                 AnswerRow(key, opened.hash, "pending")
                 if settled is None
@@ -309,7 +328,11 @@ class _Attempt:
             if isinstance(item, Answer) and not item.reply.interim:
                 earlier = self._answer(item.key)
                 self.changed_answers[item.key] = AnswerRow(
-                    item.key, earlier.content_hash if earlier else "", "answered", item.reply.full_type, item.reply.model_dump_json()
+                    item.key,
+                    earlier.content_hash if earlier else "",
+                    "answered",
+                    item.reply.full_type,
+                    item.reply.model_dump_json(),
                 )
         return said
 
@@ -343,20 +366,20 @@ class _Attempt:
         self.done.set_aside += 1
         if not heard.foreign:
             self.changes.waiting.append(heard.claim)
-        self.changes.due.append(
-            DueRow(
-                id=heard.id,
-                queue=heard.queue,
-                not_before=at,
-                head=dict(heard.envelope.head) | ({"foreign": "1"} if heard.foreign else {}),
-                body=heard.envelope.body.decode(),
-                name=heard.due.name if heard.due else "",
-                owner=heard.due.owner if heard.due else "",
-                attempts=attempts,
-                first_tried=since,
-                error=why[:2000],
-            )
+        row = DueRow(
+            id=heard.id,
+            queue=heard.queue,
+            not_before=at,
+            head=dict(heard.envelope.head) | ({"foreign": "1"} if heard.foreign else {}),
+            body=heard.envelope.body.decode(),
+            name=heard.due.name if heard.due else "",
+            owner=heard.due.owner if heard.due else "",
+            attempts=attempts,
+            first_tried=since,
+            error=why[:2000],
         )
+        self.changes.due.append(row)
+        self.done.set_aside_rows.append(row)
 
     def _park(self, opened: _Opened, reason: str, error: str, attempts: int) -> None:
         heard = opened.heard
@@ -446,6 +469,7 @@ class _Attempt:
         total.due_claimed += done.due_claimed
         total.next_due += done.next_due
         total.parked_rows += done.parked_rows
+        total.set_aside_rows += done.set_aside_rows
         for topic, count in done.decided_types.items():
             total.decided_types[topic] = total.decided_types.get(topic, 0) + count
 

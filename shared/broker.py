@@ -164,7 +164,9 @@ def _opened(message: RabbitMessage, queue: str, foreign: bool, dead: bool) -> De
             return Delivery([_ours(envelope, queue, alone) for envelope in unpack(raw.body)], message)
         except Unreadable as broken:
             whole = Envelope({"id": raw.message_id or ""}, raw.body)
-            return Delivery([Heard(queue, whole, _id_or_made(raw.message_id), alone=alone, trouble=str(broken))], message)
+            return Delivery(
+                [Heard(queue, whole, _id_or_made(raw.message_id), alone=alone, trouble=str(broken))], message
+            )
     return Delivery([_ours(from_headers(raw.headers, raw.body), queue, alone)], message)
 
 

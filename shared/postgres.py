@@ -57,9 +57,7 @@ def _json_text(value: Any) -> str:
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec(
-        "jsonb", encoder=_json_text, decoder=orjson.loads, schema="pg_catalog"
-    )
+    await connection.set_type_codec("jsonb", encoder=_json_text, decoder=orjson.loads, schema="pg_catalog")
 
 
 async def _keep_as_is(connection: asyncpg.Connection) -> None:
@@ -122,9 +120,7 @@ class TableSql:
         if self.table.discipline is Discipline.LOCKED:
             # in key order, so that two batches over the same hot rows wait for each other and never deadlock
             lock = f" ORDER BY {', '.join(self.table.key)} FOR NO KEY UPDATE"
-        return (
-            f"SELECT {', '.join(self.columns)} FROM {self.full} WHERE {by} = ANY($1::{self.types[by]}[]){lock}"
-        )
+        return f"SELECT {', '.join(self.columns)} FROM {self.full} WHERE {by} = ANY($1::{self.types[by]}[]){lock}"
 
     def _unnest(self, columns: Sequence[str]) -> str:
         arrays = ", ".join(f"${n}::{self.types[column]}[]" for n, column in enumerate(columns, 1))
@@ -298,7 +294,9 @@ class PostgresTransaction:
         try:
             await self._write(changes)
         except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.RaiseError) as fired:
-            raise ConstraintFired(f"{getattr(fired, 'constraint_name', '') or type(fired).__name__}: {fired}") from fired
+            raise ConstraintFired(
+                f"{getattr(fired, 'constraint_name', '') or type(fired).__name__}: {fired}"
+            ) from fired
 
     async def _write(self, changes: Changes) -> None:
         fetch, execute, sql = self.connection.fetch, self.connection.execute, self.sql

@@ -73,16 +73,16 @@ def parcels_of(rows: Sequence[tuple[int, OutboxRow]]) -> list[Parcel]:
         if not row.public and row.destination in PACKED_QUEUES:
             size = len(row.body) + 400  # the head is about that long
             packs_here = packs.setdefault(row.destination, [[]])
-            if packs_here[-1] and (
-                len(packs_here[-1]) >= PACK_MESSAGES or sizes[row.destination] + size > PACK_BYTES
-            ):
+            if packs_here[-1] and (len(packs_here[-1]) >= PACK_MESSAGES or sizes[row.destination] + size > PACK_BYTES):
                 packs_here.append([])
                 sizes[row.destination] = 0
             if earlier.setdefault((row.destination, row.subject), len(packs_here)) != len(packs_here):
                 continue  # an earlier row of this subject is in another pack, not yet confirmed: next pass
             packs_here[-1].append((position, row))
             sizes[row.destination] = sizes.get(row.destination, 0) + size
-        elif (lane := (row.subject, row.destination if not row.public else row.destination.partition(".")[0])) not in started:
+        elif (
+            lane := (row.subject, row.destination if not row.public else row.destination.partition(".")[0])
+        ) not in started:
             started.add(lane)
             parcels.append(Parcel(row.destination, row.public, ((position, row),)))
     for destination, lists in packs.items():

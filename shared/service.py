@@ -72,11 +72,12 @@ class Service:
         *,
         effects: Sequence[Effect[Any]] = (),
         doors: Sequence[Door] = (),
+        opens: Sequence[Callable[[], Awaitable[object]]] = (),
         closes: Sequence[Callable[[], Awaitable[None]]] = (),
         max_body: int = 64 * 1024,
     ) -> None:
         self.name, self.consumer, self.schema, self.settings = name, consumer, schema, settings
-        self.effects, self.closes = tuple(effects), tuple(closes)
+        self.effects, self.opens, self.closes = tuple(effects), tuple(opens), tuple(closes)
         self.log = observability.logger(name)
         self.intake = Intake(consumer.outside)
         self.doors = Doors(settings.http_host, settings.http_port, self.readiness, tuple(doors), max_body)
@@ -99,6 +100,8 @@ class Service:
                 self.pool = await connect_pool(settings.database_url, name=f"waybill-{self.name}")
         self.store = PostgresStore(self.pool, self.schema)
         self.batches = Batches(self.consumer, self.store, new_id, retry_for_s=settings.retry_for_s)
+        for opening in self.opens:
+            await opening()
         await self.doors.start()
         await self._wait_until_migrated()
         self.listening = Listening(settings.amqp_url, self.consumer.queues, self.intake, settings.prefetch)
@@ -221,7 +224,7 @@ class Service:
             for delivery in deliveries:
                 await delivery.ack()
             observability.count_batch(self.name, done, time.perf_counter() - started)
-            self._log_parked(done)
+            self._log_trouble(done)
 
     async def _until_work(self) -> None:
         if self.intake.waiting:
@@ -229,7 +232,17 @@ class Service:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.intake.arrived.wait(), self.due_clock.seconds_left(time.time()) or 0.01)
 
-    def _log_parked(self, done: Done) -> None:
+    def _log_trouble(self, done: Done) -> None:
+        for due in done.set_aside_rows:
+            self.log.warning(
+                "set_aside",
+                message_id=str(due.id),
+                type=due.head.get("type", ""),
+                order_id=due.head.get("subject", ""),
+                command_key=due.head.get("commandkey", ""),
+                attempts=due.attempts,
+                error=due.error[:300],
+            )
         for row in done.parked_rows:
             self.log.warning(
                 "parked",
@@ -292,7 +305,9 @@ class Service:
                 for attempt in taken:
                     running.add(task := asyncio.create_task(self._perform(effect, attempt)))
                     task.add_done_callback(running.discard)
-                    task.add_done_callback(lambda _: self.effects_wake.set() if len(running) >= effect.at_once - 1 else None)
+                    task.add_done_callback(
+                        lambda _: self.effects_wake.set() if len(running) >= effect.at_once - 1 else None
+                    )
             if full and running:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 continue

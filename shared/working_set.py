@@ -129,9 +129,7 @@ class Rows:
         self._overlay.timers[(name, str(owner))] = None
 
     def _covers(self, table: Table[Any], key: Key) -> bool:
-        return any(
-            value in self._scopes.get((table, column), {}) for column, value in zip(table.key, key, strict=True)
-        )
+        return any(value in self._scopes.get((table, column), {}) for column, value in zip(table.key, key, strict=True))
 
     # -- merging (the frame) -------------------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ def build() -> Service:
         settings,
         effects=[make_effect(provider, calls)],
         doors=[(WEBHOOK_PATH, webhook)],
+        opens=[provider.__aenter__],
         closes=[provider.close],
     )
     return service
