@@ -31,7 +31,8 @@ class PaymentState(StrEnum):
 PAYMENT: Final = Machine(
     "payment",
     PaymentState,
-    start=(PaymentState.ASKED, PaymentState.CAPTURED),  # an order of zero is paid at once
+    # an order of zero is paid at once; one that is released first is never asked for
+    start=(PaymentState.ASKED, PaymentState.CAPTURED, PaymentState.VOIDED),
     moves=[
         (PaymentState.ASKED, "wait", PaymentState.PENDING),
         (PaymentState.ASKED, "hold", PaymentState.AUTHORIZED),
@@ -140,7 +141,7 @@ ATTEMPT: Final = Machine(
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """One per order. `attempt_id` is the authorize attempt; None when there was nothing to pay."""
+    """One per order. `attempt_id` is the authorize attempt; None when there was nothing to ask for."""
 
     order_id: UUID
     amount_minor: int

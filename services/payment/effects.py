@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from contracts.message import Message
 from contracts.payment import ProviderAnswered
 from services.payment.domain import UNKNOWN, Attempt, AttemptKind
 from services.payment.provider import (
@@ -33,21 +34,30 @@ class CallSettings:
 
 
 def make_effect(provider: PaymentProvider, settings: CallSettings) -> Effect[Attempt]:
-    async def perform(attempt: Attempt) -> ProviderAnswered:
+    """The calls of a running service: each within its total time, whatever the adapter does."""
+    asked = payment_effect(provider, settings.at_once)
+
+    async def perform(attempt: Attempt) -> Message:
         try:
             async with asyncio.timeout(settings.timeout_s):
-                return await ask(provider, attempt)
+                return await asked.perform(attempt)
         except TimeoutError:
             return _learned(attempt, Spoken(UNKNOWN, reason="timeout"))
-        except Exception as broken:  # an adapter's mistake must not lose the attempt: it is asked again, and seen
-            return _learned(attempt, Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500]))
 
     return Effect(ATTEMPTS, perform, settings.at_once)
 
 
-async def ask(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswered:
-    """The call itself, without a clock: what the simulator performs too."""
-    return _learned(attempt, spoken(await CALLS[attempt.kind](provider, attempt)))
+def payment_effect(provider: PaymentProvider, at_once: int = CallSettings.at_once) -> Effect[Attempt]:
+    """The same without a clock: for a provider in memory, which never keeps anybody waiting."""
+
+    async def perform(attempt: Attempt) -> Message:
+        try:
+            told = spoken(await CALLS[attempt.kind](provider, attempt))
+        except Exception as broken:  # an adapter's mistake must not lose the attempt: it is asked again, and seen
+            told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
+        return _learned(attempt, told)
+
+    return Effect(ATTEMPTS, perform, at_once)
 
 
 def _learned(attempt: Attempt, told: Spoken) -> ProviderAnswered:

@@ -53,8 +53,9 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
         command: AuthorizePayment, rows: Rows, moment: Moment
     ) -> PaymentAuthorized | PaymentDeclined | list[StoryFact | PaymentAuthorized] | None:
         """Write down what the provider will be asked; a worker asks."""
-        if rows.get(PAYMENTS, command.order_id) is not None:
-            return PaymentDeclined(order_id=command.order_id, reason="payment_exists")
+        if stored := rows.get(PAYMENTS, command.order_id):
+            reason = "payment_exists" if stored.authorize_key else "released"
+            return PaymentDeclined(order_id=command.order_id, reason=reason)
         case = Case(_asked(command, moment), rows, moment, policy)
         rows.put(case.payment)
         if command.amount_minor == 0:
@@ -118,8 +119,11 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
         """Void or refund, whichever the money needs; answered when it is free."""
         stored, key = rows.get(PAYMENTS, command.order_id), _key(moment)
         undoes = do_key_of(key)
-        if stored is None or (undoes is not None and undoes != stored.authorize_key):
+        if undoes is not None and (stored is None or undoes != stored.authorize_key):
             return PaymentReleased(order_id=command.order_id)  # what it takes back never happened, or is another's
+        if stored is None:
+            rows.put(_never_to_be_asked(command.order_id))
+            return PaymentReleased(order_id=command.order_id)
         attempt = rows.get(ATTEMPTS, stored.attempt_id) if stored.attempt_id else None
         case = Case(stored, rows, moment, policy, Told(reason=command.reason, command_key=key, attempt=attempt))
         LATE[Word.RELEASE, case.state](case)
@@ -185,6 +189,11 @@ def _asked(command: AuthorizePayment, moment: Moment) -> Payment:
         authorize_key=_key(moment),
         attempt_id=None if free else moment.new_id(),
     )
+
+
+def _never_to_be_asked(order_id: UUID) -> Payment:
+    """Released by a saga that undoes no step of its own: the frame keeps no tombstone for that, so we do."""
+    return Payment(order_id, 0, "", "", PaymentState.VOIDED, authorize_key="", attempt_id=None)
 
 
 def _key(moment: Moment) -> str:
@@ -262,3 +271,7 @@ def _try_anew(case: Case, attempt: Attempt) -> None:
             case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
         case PaymentState.RETURNING if attempt.kind is AttemptKind.REFUND:
             decisions.give_back(case)
+
+
+consumer = make_consumer(PaymentPolicy())
+"""Under the usual policy: for the catalogue and for tests; a running service makes its own."""
