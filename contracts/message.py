@@ -27,7 +27,7 @@ MESSAGES: dict[str, type["Message"]] = {}
 class Message(BaseModel):
     """Base of everything said. Unknown fields are ignored, so that a newer sender can add optional ones."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
 
     topic: ClassVar[str] = ""
     """``domain.name`` in snake case, the grep word of the message."""

@@ -1,0 +1,131 @@
+"""Who says what to whom, through which door: the one place a reader or a generator looks it up.
+
+Messages know their own queue (`heard_by`); this page adds the exchanges in front of the queues, what answers what, and
+which direction each message crosses our border.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from contracts import checkout, frame, fulfillment, inventory, order, payment, saga, story
+from contracts.message import MESSAGES, Kind, Message
+
+MODULES: Final = (checkout, frame, fulfillment, inventory, order, payment, saga, story)
+"""Every module of the published language; a message declared elsewhere (in a test) is not part of it."""
+
+MAX_BODY_BYTES: Final = 256 * 1024
+"""Largest body that is read."""
+
+
+class Border(StrEnum):
+    """Which way a message crosses our border; it decides what may change within a version."""
+
+    HEARD = "heard"  # others say it: whatever was accepted stays accepted
+    SENT = "sent"  # others hear it: whatever was promised stays promised
+    INTERNAL = "internal"  # both ends are ours, of two releases at once during a deploy: both rules
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An exchange and the routing key that leads to a queue behind it."""
+
+    exchange: str
+    key: str
+    users: str
+    """Which broker users may publish here."""
+
+
+COMMANDS: Final = "waybill.commands"
+EVENTS: Final = "waybill.events"
+STOREFRONTS: Final = "waybill.storefront"
+WAREHOUSES: Final = "waybill.warehouse"
+LISTENER_QUEUE: Final = "storefront.{storefront}.events"
+
+SERVICES: Final = ("order", "inventory", "payment", "fulfillment", "orchestrator")
+DOORS: Final[Mapping[str, Door]] = {
+    checkout.STOREFRONT_REQUESTS: Door(STOREFRONTS, checkout.STOREFRONT_REQUESTS, "storefronts"),
+    "order.requests": Door(STOREFRONTS, "order.requests", "storefronts"),
+    fulfillment.WAREHOUSE_REPORTS: Door(WAREHOUSES, fulfillment.WAREHOUSE_REPORTS, "warehouses"),
+    "warehouse.orders": Door(COMMANDS, "warehouse.orders", "our services"),
+    **{service: Door(COMMANDS, service, "our services") for service in SERVICES},
+}
+"""Queue -> the door in front of it."""
+
+
+def messages() -> tuple[type[Message], ...]:
+    """Every message of the published language, by name."""
+    ours = {module.__name__ for module in MODULES}
+    return tuple(MESSAGES[name] for name in sorted(MESSAGES) if MESSAGES[name].__module__ in ours)
+
+
+def events() -> tuple[type[Message], ...]:
+    return tuple(message for message in messages() if message.kind is Kind.EVENT)
+
+
+def order_events() -> tuple[type[Message], ...]:
+    return tuple(message for message in events() if issubclass(message, order.OrderEvent))
+
+
+def border_of(message: type[Message]) -> Border:
+    if message.kind is Kind.REQUEST:
+        return Border.HEARD
+    if message.kind is Kind.EVENT or message is fulfillment.OrderShipment:
+        return Border.SENT
+    return Border.INTERNAL
+
+
+FRAME_REPLIES: Final = (frame.CommandWithdrawn, frame.KeyReused)
+"""Any command may be answered by the frame itself."""
+
+ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
+    # a storefront's requests
+    checkout.PlaceCheckout: (checkout.CheckoutAccepted, checkout.CheckoutRefused, frame.MessageRefused),
+    checkout.ProvidePayment: (checkout.CheckoutRefused, frame.MessageRefused),
+    checkout.RequestRefund: (checkout.RefundConcluded, frame.MessageRefused),
+    checkout.ReplayOrderEvents: (*order_events(), frame.MessageRefused),
+    # a warehouse's
+    fulfillment.ReportShipment: (frame.MessageRefused,),
+    # our own commands
+    order.PlaceOrder: (order.OrderPlaced, order.OrderRefused),
+    order.CancelOrder: (order.OrderCancelled, order.CancelRefused),
+    order.ConfirmOrder: (order.OrderConfirmed,),
+    order.OpenRefund: (order.RefundOpened, order.RefundRefused),
+    order.AbandonRefund: (order.RefundAbandoned,),
+    order.SettleRefund: (order.RefundSettled,),
+    inventory.HoldStock: (inventory.StockHeld, inventory.StockShort, inventory.ReservationExpired),
+    inventory.ExtendHold: (inventory.HoldExtended, inventory.ReservationExpired),
+    inventory.ReleaseStock: (inventory.StockReleased,),
+    inventory.CommitStock: (inventory.StockCommitted, inventory.StockGone),
+    payment.AuthorizePayment: (payment.PaymentAuthorized, payment.PaymentDeclined, payment.PaymentPending),
+    payment.ReleasePayment: (payment.PaymentReleased,),
+    payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused),
+    fulfillment.RequestFulfillment: (fulfillment.FulfillmentRequested,),
+    # a warehouse answers by its reports
+    fulfillment.OrderShipment: (),
+}
+"""Request or command -> what may answer it; commands may also be answered by `FRAME_REPLIES`."""
+
+AFTERWARDS: Final[Mapping[type[Message], str]] = {
+    checkout.PlaceCheckout: (
+        "Answered at once by `CheckoutAccepted` (with the `order_id`) or `CheckoutRefused`. Then the order's events "
+        "follow, `order.placed` first, and sooner or later either `order.confirmed` (paid, stock allocated) or "
+        "`order.cancelled` (`reason`: stock_short, payment_declined, expired, ...). After `order.confirmed`: "
+        "`order.processing`, `order.fulfilled`, `order.shipped`, `order.delivered`, `order.completed`. The same "
+        "`checkout_id` with the same content is answered the same way again and does nothing else."
+    ),
+    checkout.ProvidePayment: (
+        "Answered by what becomes of the order: `order.confirmed` or `order.cancelled`. `CheckoutRefused` says "
+        "`unknown_checkout` or `payment_not_expected`."
+    ),
+    checkout.RequestRefund: "Answered by `RefundConcluded`; money that went back is also told by `order.refunded`.",
+    checkout.ReplayOrderEvents: (
+        "Answered by the order's own events after `after_sequence`, in order, under the ids they were first sent with; "
+        "`MessageRefused` says `unknown_order`."
+    ),
+    fulfillment.ReportShipment: (
+        "A report that is taken is not answered. Repeated and late ones change nothing. `MessageRefused` says "
+        "`unknown_fulfillment` after ten minutes."
+    ),
+}

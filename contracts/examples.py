@@ -1,0 +1,322 @@
+"""One realistic instance of every message: order 0192…0001, two lines over two warehouses, paid by card, delivered."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from contracts.checkout import (
+    CheckoutAccepted,
+    CheckoutLine,
+    CheckoutRefused,
+    PaymentToken,
+    PlaceCheckout,
+    ProvidePayment,
+    RefundConcluded,
+    ReplayOrderEvents,
+    RequestRefund,
+)
+from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
+from contracts.fulfillment import (
+    FulfillmentProgressed,
+    FulfillmentRequested,
+    OrderShipment,
+    ReportShipment,
+    RequestFulfillment,
+)
+from contracts.inventory import (
+    CommitStock,
+    DescribeWarehouse,
+    ExtendHold,
+    HoldExtended,
+    HoldLapsed,
+    HoldStock,
+    ReceiveStock,
+    ReleaseStock,
+    ReservationExpired,
+    ShipStock,
+    StockCommitted,
+    StockGone,
+    StockHeld,
+    StockReceipt,
+    StockReleased,
+    StockShort,
+)
+from contracts.message import Message
+from contracts.order import (
+    AbandonRefund,
+    CancelOrder,
+    CancelRefused,
+    ConfirmOrder,
+    OpenRefund,
+    OrderCancelled,
+    OrderCancelledEvent,
+    OrderCompletedEvent,
+    OrderConfirmed,
+    OrderConfirmedEvent,
+    OrderDeliveredEvent,
+    OrderEvent,
+    OrderFulfilledEvent,
+    OrderLine,
+    OrderPartiallyFulfilledEvent,
+    OrderPaymentPendingEvent,
+    OrderPlaced,
+    OrderPlacedEvent,
+    OrderProcessingEvent,
+    OrderRefundedEvent,
+    OrderRefused,
+    OrderReturnedEvent,
+    OrderShippedEvent,
+    PaymentAwaited,
+    PlaceOrder,
+    RefundAbandoned,
+    RefundOpened,
+    RefundRefused,
+    RefundSettled,
+    ReturnWindowPassed,
+    SettleRefund,
+)
+from contracts.payment import (
+    AttemptOverdue,
+    AuthorizePayment,
+    PaymentAuthorized,
+    PaymentDeclined,
+    PaymentPending,
+    PaymentRefunded,
+    PaymentRefundRefused,
+    PaymentReleased,
+    ProviderAnswered,
+    ProviderNotified,
+    RefundPayment,
+    ReleasePayment,
+)
+from contracts.saga import OperateRun, RunOverdue
+from contracts.story import StoryFact
+from contracts.values import Address, Customer, FulfillmentStatus, Money, Pick, SkuQuantity
+
+NOON: Final = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
+ORDER: Final = UUID("0195567a-2b00-7000-8000-000000000001")
+REFUND: Final = UUID("0195567a-2b00-7000-8000-000000000002")
+SHIPMENT: Final = UUID("0195567a-2b00-7000-8000-000000000003")
+SHIPMENT_2: Final = UUID("0195567a-2b00-7000-8000-000000000004")
+ATTEMPT: Final = UUID("0195567a-2b00-7000-8000-000000000005")
+RUN: Final = UUID("0195567a-2b00-7000-8000-000000000006")
+REQUEST_ID: Final = "7b1c3f0e-5a39-4c8e-9d0b-2f6f3d1a9e77"
+CHECKOUT: Final = "cart-20260302-0815"
+STOREFRONT: Final = "demo-shop"
+TRACKING: Final = "SP000000004711"
+
+ADA: Final = Customer(reference="customer-1815", email="ada@example.com")
+HOME: Final = Address(
+    name="Ada Lovelace", line1="12 Analytical Row", city="London", postal_code="N1 9GU", region="", country="GB"
+)
+TOKEN: Final = PaymentToken(method="card", token="tok_ok")
+PICKS: Final = (
+    Pick(warehouse="north", sku="TEA-EARL-GREY", quantity=2),
+    Pick(warehouse="east", sku="CUP-BLUE", quantity=1),
+)
+LINES: Final = (SkuQuantity(sku="TEA-EARL-GREY", quantity=2), SkuQuantity(sku="CUP-BLUE", quantity=1))
+SHORT: Final = (SkuQuantity(sku="CUP-BLUE", quantity=1),)
+
+
+def _eur(amount_minor: int) -> Money:
+    return Money(amount_minor=amount_minor, currency="EUR")
+
+
+def _event(
+    type_: type[OrderEvent], sequence: int, state: str, *, refunded_minor: int = 0, reason: str = "", **detail: str
+) -> OrderEvent:
+    return type_(
+        order_id=ORDER,
+        checkout_id=CHECKOUT,
+        sequence=sequence,
+        state=state,
+        refund_standing="partially_refunded" if refunded_minor else "not_refunded",
+        occurred_at=NOON + timedelta(minutes=sequence),
+        currency="EUR",
+        total_minor=3390,
+        refunded_minor=refunded_minor,
+        reason=reason,
+        detail=detail,
+    )
+
+
+_FROM_STOREFRONTS: tuple[Message, ...] = (
+    PlaceCheckout(
+        checkout_id=CHECKOUT,
+        customer=ADA,
+        shipping_address=HOME,
+        lines=(
+            CheckoutLine(sku="TEA-EARL-GREY", quantity=2, unit_price=_eur(895)),
+            CheckoutLine(sku="CUP-BLUE", quantity=1, unit_price=_eur(1250)),
+        ),
+        discount=_eur(200),
+        tax=_eur(0),
+        shipping=_eur(550),
+        shipping_tax=_eur(0),
+        total=_eur(3390),
+        payment=TOKEN,
+    ),
+    ProvidePayment(checkout_id=CHECKOUT, payment=TOKEN),
+    RequestRefund(refund_id="refund-0001", order_id=ORDER, amount=_eur(1250), reason="the cup arrived broken"),
+    ReplayOrderEvents(order_id=ORDER, after_sequence=2),
+)
+_TO_STOREFRONTS: tuple[Message, ...] = (
+    CheckoutAccepted(checkout_id=CHECKOUT, order_id=ORDER),
+    CheckoutRefused(
+        checkout_id=CHECKOUT, reason="totals_do_not_add_up", detail="the parts add up to 3390, the total says 3400"
+    ),
+    RefundConcluded(refund_id="refund-0001", order_id=ORDER, refunded=True, amount=_eur(1250)),
+    MessageRefused(
+        message_id=REQUEST_ID,
+        message_type=PlaceCheckout.full_type,
+        reason="wrong_schema",
+        detail="lines.0.quantity: Input should be greater than or equal to 1",
+    ),
+    _event(OrderPlacedEvent, 1, "created"),
+    _event(OrderPaymentPendingEvent, 2, "payment_pending"),
+    _event(OrderConfirmedEvent, 3, "paid"),
+    _event(OrderCancelledEvent, 3, "cancelled", reason="payment_declined"),
+    _event(OrderProcessingEvent, 4, "processing"),
+    _event(OrderPartiallyFulfilledEvent, 5, "partially_fulfilled"),
+    _event(OrderFulfilledEvent, 6, "fulfilled"),
+    _event(OrderShippedEvent, 7, "shipped", carrier="Sandbox Parcel", tracking_number=TRACKING),
+    _event(OrderDeliveredEvent, 8, "delivered"),
+    _event(OrderCompletedEvent, 9, "completed"),
+    _event(OrderReturnedEvent, 10, "returned"),
+    _event(OrderRefundedEvent, 9, "delivered", refunded_minor=1250, reason="the cup arrived broken"),
+)
+_WAREHOUSES: tuple[Message, ...] = (
+    OrderShipment(fulfillment_id=SHIPMENT, order_id=ORDER, warehouse="north", ship_to=HOME, picks=PICKS[:1]),
+    ReportShipment(
+        report_id=f"{SHIPMENT}/shipped",
+        fulfillment_id=SHIPMENT,
+        status=FulfillmentStatus.SHIPPED,
+        carrier="Sandbox Parcel",
+        tracking_number=TRACKING,
+        occurred_at=NOON,
+    ),
+)
+_ORDER: tuple[Message, ...] = (
+    PlaceOrder(
+        order_id=ORDER,
+        storefront=STOREFRONT,
+        checkout_id=CHECKOUT,
+        customer=ADA,
+        shipping_address=HOME,
+        currency="EUR",
+        lines=(
+            OrderLine(sku="TEA-EARL-GREY", quantity=2, unit_price_minor=895),
+            OrderLine(sku="CUP-BLUE", quantity=1, unit_price_minor=1250),
+        ),
+        discount_minor=200,
+        shipping_minor=550,
+        total_minor=3390,
+    ),
+    OrderPlaced(order_id=ORDER),
+    OrderRefused(order_id=ORDER, reason="order_exists"),
+    CancelOrder(order_id=ORDER, reason="stock_short"),
+    OrderCancelled(order_id=ORDER),
+    CancelRefused(order_id=ORDER, reason="too_late"),
+    ConfirmOrder(order_id=ORDER),
+    OrderConfirmed(order_id=ORDER),
+    PaymentAwaited(order_id=ORDER),
+    ReturnWindowPassed(order_id=ORDER),
+    OpenRefund(
+        order_id=ORDER,
+        refund_id=REFUND,
+        storefront=STOREFRONT,
+        amount_minor=1250,
+        currency="EUR",
+        reason="the cup arrived broken",
+    ),
+    RefundOpened(order_id=ORDER, refund_id=REFUND),
+    RefundRefused(order_id=ORDER, refund_id=REFUND, reason="above_refundable"),
+    AbandonRefund(order_id=ORDER, refund_id=REFUND, reason="refused_by_provider"),
+    RefundAbandoned(order_id=ORDER, refund_id=REFUND),
+    SettleRefund(order_id=ORDER, refund_id=REFUND),
+    RefundSettled(order_id=ORDER, refund_id=REFUND),
+    StoryFact(
+        order_id=ORDER,
+        name="payment.captured",
+        actor="payment",
+        occurred_at=NOON,
+        detail={"amount_minor": "3390", "currency": "EUR"},
+    ),
+    FulfillmentProgressed(
+        order_id=ORDER,
+        fulfillment_id=SHIPMENT,
+        warehouse="north",
+        status=FulfillmentStatus.SHIPPED,
+        picks=PICKS[:1],
+        carrier="Sandbox Parcel",
+        tracking_number=TRACKING,
+        occurred_at=NOON,
+    ),
+)
+_INVENTORY: tuple[Message, ...] = (
+    HoldStock(order_id=ORDER, lines=LINES, hold_for_s=900),
+    StockHeld(order_id=ORDER, until=NOON + timedelta(minutes=15), picks=PICKS),
+    StockShort(order_id=ORDER, missing=SHORT),
+    ExtendHold(order_id=ORDER, hold_for_s=259_200),
+    HoldExtended(order_id=ORDER, until=NOON + timedelta(days=3)),
+    ReleaseStock(order_id=ORDER, reason="payment_declined"),
+    StockReleased(order_id=ORDER),
+    CommitStock(order_id=ORDER),
+    StockCommitted(order_id=ORDER, picks=PICKS),
+    StockGone(order_id=ORDER, missing=SHORT),
+    ReservationExpired(order_id=ORDER),
+    HoldLapsed(order_id=ORDER),
+    ShipStock(order_id=ORDER, fulfillment_id=SHIPMENT, picks=PICKS[:1]),
+    ReceiveStock(
+        reference="delivery-2026-0007",
+        receipts=(StockReceipt(sku="TEA-EARL-GREY", warehouse="north", quantity=500, safety_stock=10),),
+    ),
+    DescribeWarehouse(warehouse="north", name="North", priority=1, as_of=NOON),
+)
+_PAYMENT: tuple[Message, ...] = (
+    AuthorizePayment(order_id=ORDER, amount_minor=3390, currency="EUR", method="card", token="tok_ok"),
+    PaymentAuthorized(order_id=ORDER, captured=True),
+    PaymentDeclined(order_id=ORDER, reason="insufficient_funds"),
+    PaymentPending(order_id=ORDER, wait_s=259_200),
+    ReleasePayment(order_id=ORDER, reason="stock_gone"),
+    PaymentReleased(order_id=ORDER),
+    RefundPayment(order_id=ORDER, refund_id=REFUND, amount_minor=1250, currency="EUR"),
+    PaymentRefunded(order_id=ORDER, refund_id=REFUND),
+    PaymentRefundRefused(order_id=ORDER, refund_id=REFUND, reason="above_captured"),
+    ProviderAnswered(order_id=ORDER, attempt_id=ATTEMPT, outcome="captured", provider_payment_id="pay_4711"),
+    ProviderNotified(
+        order_id=ORDER,
+        attempt_id=ATTEMPT,
+        notice_id="evt_0815",
+        status="captured",
+        provider_payment_id="pay_4711",
+        captured_minor=3390,
+    ),
+    AttemptOverdue(order_id=ORDER, attempt_id=ATTEMPT),
+)
+_FULFILLMENT: tuple[Message, ...] = (
+    RequestFulfillment(order_id=ORDER, ship_to=HOME, picks=PICKS),
+    FulfillmentRequested(order_id=ORDER, fulfillment_ids=(SHIPMENT, SHIPMENT_2)),
+)
+_FRAME: tuple[Message, ...] = (
+    CommandWithdrawn(),
+    KeyReused(),
+    RunOverdue(run_id=RUN),
+    OperateRun(run_id=RUN, action="retry", operator="ops@example.com"),
+)
+
+EXAMPLES: Final[Mapping[type[Message], Message]] = {
+    type(example): example
+    for group in (
+        _FROM_STOREFRONTS,
+        _TO_STOREFRONTS,
+        _WAREHOUSES,
+        _ORDER,
+        _INVENTORY,
+        _PAYMENT,
+        _FULFILLMENT,
+        _FRAME,
+    )
+    for example in group
+}
