@@ -4,22 +4,16 @@
 """
 
 import asyncio
+import importlib
 import os
 import signal
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import unquote, urlsplit
 
 import typer
 import uvloop
 
-from services.fulfillment.main import build as build_fulfillment
-from services.inventory.main import build as build_inventory
-from services.orchestrator.main import build as build_orchestrator
-from services.order.main import build as build_order
-from services.payment.main import build as build_payment
-from services.sandbox.control import ManagementApi
-from services.sandbox.world import run_world
 from shared import provision, topology
 from shared.observability import configure_logging
 from shared.provision import SERVICES
@@ -29,13 +23,12 @@ app = typer.Typer(
     name="oms", help="Waybill: order management over RabbitMQ and PostgreSQL.", no_args_is_help=True, add_completion=False
 )
 
-BUILDS: dict[str, Callable[[], Service]] = {
-    "order": build_order,
-    "inventory": build_inventory,
-    "payment": build_payment,
-    "fulfillment": build_fulfillment,
-    "orchestrator": build_orchestrator,
-}
+
+
+def build(name: str) -> Service:
+    """Imported when asked for, so that a process holds only what it runs."""
+    module = importlib.import_module(f"services.{name}.main")
+    return cast("Callable[[], Service]", module.build)()
 
 
 @app.command()
@@ -45,10 +38,10 @@ def run(
 ) -> None:
     """Run services until SIGTERM or Ctrl-C, then drain (at most 30 s)."""
     configure_logging(log_level)
-    wanted = list(BUILDS) if "all" in names else names
-    unknown = [name for name in wanted if name not in BUILDS and name != "world"]
+    wanted = list(SERVICES) if "all" in names else names
+    unknown = [name for name in wanted if name not in SERVICES and name != "world"]
     if unknown:
-        raise typer.BadParameter(f"no service is called {', '.join(unknown)}; there are {', '.join(BUILDS)}, world, all")
+        raise typer.BadParameter(f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}, world, all")
     raise typer.Exit(uvloop.run(_run(wanted)))
 
 
@@ -70,6 +63,8 @@ def migrate() -> None:
     typer.echo(f"migrated: {', '.join(SERVICES)}")
     if management := os.environ.get("MANAGEMENT_URL"):
         vhost = unquote(urlsplit(os.environ.get("AMQP_URL", "")).path.lstrip("/")) or "/"
+        from services.sandbox.control import ManagementApi
+
         ManagementApi(management).import_definitions(topology.definitions(vhost, passwords))
         typer.echo(f"broker provisioned: virtual host {vhost}, users {', '.join(topology.users())}")
 
@@ -79,8 +74,12 @@ async def _run(names: list[str]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    world = asyncio.create_task(run_world(stop)) if "world" in names else None
-    running = [BUILDS[name]() for name in names if name in BUILDS]
+    world = None
+    if "world" in names:
+        from services.sandbox.world import run_world
+
+        world = asyncio.create_task(run_world(stop))
+    running = [build(name) for name in names if name in SERVICES]
     starting = asyncio.gather(*(service.start() for service in running))
     stopped = asyncio.create_task(stop.wait())
     broken = [asyncio.create_task(service.stopping.wait()) for service in running]
