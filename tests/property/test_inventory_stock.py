@@ -66,7 +66,7 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(stock=stock, steps=batches, repeat=st.booleans())
 def test_units_are_conserved_under_any_sequence(
     stock: list[tuple[str, str, int]], steps: list[tuple[list[Does], float, bool]], repeat: bool
@@ -103,7 +103,7 @@ def test_batched_or_one_by_one_is_the_same(stock: list[tuple[str, str, int]], st
         assert together.counts(sku, warehouse) == alone.counts(sku, warehouse)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     rivals=st.integers(0, 3),
     events=st.permutations(["commit", "lapse", "commit again", "release", "rival"]),
