@@ -10,6 +10,8 @@ SECRETS := POSTGRES_PASSWORD RABBITMQ_PASSWORD ORDER_PASSWORD INVENTORY_PASSWORD
 	FULFILLMENT_PASSWORD ORCHESTRATOR_PASSWORD WAREHOUSE_PASSWORD WEBHOOK_SECRET
 
 export PYTHONUNBUFFERED := 1
+# Seven processes start at once: none of them may compile the same hundred packages again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test chaos lint format bench soak contracts up down clean
 
