@@ -245,6 +245,7 @@ class _Attempt:
                 keys.add(key)
                 if do := do_key_of(key):
                     keys.add(do)
+        self.asked = keys
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
         for need in self.rows.missing(needs):
