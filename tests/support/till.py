@@ -142,5 +142,3 @@ class Till:
 
 def _opened(row: Any) -> Message:
     return open_envelope(Envelope(row.head, row.body.encode()))
-
-

@@ -360,7 +360,9 @@ async def test_the_providers_definite_no_to_a_refund_is_a_refusal(till: Till) ->
     await till.hears(refund(), keys=[REFUND])
     (attempt,) = await till.takes()
     await till.hears(
-        ProviderAnswered(order_id=ORDER, attempt_id=attempt.id, outcome="impossible", reason="too old", status="captured")
+        ProviderAnswered(
+            order_id=ORDER, attempt_id=attempt.id, outcome="impossible", reason="too old", status="captured"
+        )
     )
     assert reason_of(till, REFUND) == "too_old"
     assert till.payment(ORDER).refund_reserved_minor == 0
@@ -372,7 +374,9 @@ async def test_a_release_refused_by_the_provider_is_tried_anew_until_free(till: 
     await till.hears(release(), keys=[RELEASE])
     (attempt,) = await till.takes()
     till.calls.clear()
-    no = ProviderAnswered(order_id=ORDER, attempt_id=attempt.id, outcome="impossible", reason="closed", status="captured")
+    no = ProviderAnswered(
+        order_id=ORDER, attempt_id=attempt.id, outcome="impossible", reason="closed", status="captured"
+    )
     await till.hears(no)
     assert till.answer(RELEASE) is None
     await till.passes(seconds=301)
@@ -411,7 +415,9 @@ async def test_a_hold_that_cannot_be_taken_is_declined_and_voided() -> None:
     (capture,) = await till.takes()
     till.calls.clear()
     await till.hears(
-        ProviderAnswered(order_id=ORDER, attempt_id=capture.id, outcome="impossible", reason="lapsed", status="authorized")
+        ProviderAnswered(
+            order_id=ORDER, attempt_id=capture.id, outcome="impossible", reason="lapsed", status="authorized"
+        )
     )
     await till.works()
     assert till.answer(AUTHORIZE) == PaymentDeclined(order_id=ORDER, reason="lapsed")
