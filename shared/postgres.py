@@ -222,8 +222,10 @@ class FrameSql:
             " generation = d.generation + 1"
         )
         self.clear_timers = (
-            f"DELETE FROM {s}.due d USING unnest($1::text[], $2::text[]) AS u(name, owner)"
-            " WHERE d.name = u.name AND d.owner = u.owner AND d.name <> ''"
+            # a timer being rung elsewhere is left to ring: whoever rings it may be waiting for our hot rows
+            f"DELETE FROM {s}.due WHERE id = ANY(ARRAY(SELECT d.id FROM {s}.due d"
+            " JOIN unnest($1::text[], $2::text[]) AS u(name, owner) ON d.name = u.name AND d.owner = u.owner"
+            " WHERE d.name <> '' FOR UPDATE OF d SKIP LOCKED))"
         )
         self.load_answers = (
             f"SELECT command_key, content_hash, state, answer_type, answer FROM {s}.answers"

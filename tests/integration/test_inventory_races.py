@@ -1,0 +1,137 @@
+"""Three replicas of inventory on one real PostgreSQL, begun by a start gun: what is sold is what there was."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from contracts.inventory import HoldLapsed, ReceiveStock, StockReceipt
+from contracts.message import Kind, Message
+from services.inventory.handlers import consumer
+from services.inventory.tables import SCHEMA
+from services.sandbox.environment import Environment, prepare
+from services.sandbox.servers import Servers
+from shared.batch import Batches, Heard
+from shared.envelope import Envelope, head_of
+from shared.ids import new_id
+from shared.postgres import PostgresStore, connect_pool
+from tests.support.stock_room import commit, hold, key_of, order
+
+REPLICAS, BATCH = 3, 100
+
+
+@pytest.fixture(scope="module")
+def environment(servers: Servers) -> Iterator[Environment]:
+    made = prepare(servers, "inventory_races_test")
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
+    url = environment.env["INVENTORY_DATABASE_URL"]
+    pools = [await connect_pool(url, name=f"inventory {number}", max_size=2) for number in range(REPLICAS)]
+    yield [Batches(consumer, PostgresStore(pool, SCHEMA), new_id) for pool in pools]
+    for pool in pools:
+        await pool.close()
+
+
+@pytest.fixture
+async def books(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
+    await connection.execute("SET search_path = inventory")
+    yield connection
+    await connection.close()
+
+
+def on_its_way(message: Message) -> Heard:
+    key = key_of(message) if message.kind is Kind.COMMAND else None
+    id_ = new_id()
+    subject = str(getattr(message, "order_id", ""))
+    head = head_of(message, id_=id_, source="test", subject=subject, now=datetime.now(UTC), cause={}, command_key=key)
+    return Heard("inventory", Envelope(head, message.model_dump_json().encode()), id_)
+
+
+async def start_gun(replicas: Sequence[Batches], shares: Sequence[Sequence[Heard]], *, due: bool = False) -> None:
+    """Every replica works through its share in batches, all at once."""
+    gun = asyncio.Event()
+
+    async def run(batches: Batches, share: Sequence[Heard]) -> None:
+        await gun.wait()
+        for start in range(0, len(share), BATCH):
+            await batches.run(share[start : start + BATCH], due=due)
+
+    running = [asyncio.create_task(run(*pair)) for pair in zip(replicas, shares, strict=True)]
+    gun.set()
+    await asyncio.gather(*running)
+
+
+async def stocked(replicas: Sequence[Batches], sku: str, quantity: int) -> None:
+    halves = (("berlin", quantity // 2), ("hamburg", quantity - quantity // 2))
+    receipts = tuple(StockReceipt(sku=sku, warehouse=warehouse, quantity=units) for warehouse, units in halves)
+    await replicas[0].run([on_its_way(ReceiveStock(reference=f"delivery-of-{sku}", receipts=receipts))])
+
+
+async def answers(books: asyncpg.Connection, step: str, orders: Sequence[int]) -> Counter[str]:
+    keys = [f"orchestrator/{order(number)}/{step}/do" for number in orders]
+    rows = await books.fetch("SELECT answer_type FROM answers WHERE command_key = ANY($1::text[])", keys)
+    return Counter(row["answer_type"].split(".")[2] for row in rows)
+
+
+async def check_the_books(books: asyncpg.Connection) -> None:
+    """By SQL alone, sharing nothing with the decisions."""
+    wrong = await books.fetch(
+        """WITH moved AS (SELECT sku, warehouse, sum(on_hand_delta) a, sum(held_delta) b, sum(allocated_delta) c
+                          FROM movements GROUP BY 1, 2),
+           promised AS (SELECT p->>'sku' AS sku, p->>'warehouse' AS warehouse,
+                               coalesce(sum((p->>'quantity')::int) FILTER (WHERE status = 'held'), 0) AS held,
+                               coalesce(sum((p->>'quantity')::int - (p->>'shipped')::int)
+                                        FILTER (WHERE status = 'committed'), 0) AS allocated
+                        FROM reservations, jsonb_array_elements(picks) p GROUP BY 1, 2)
+           SELECT s.sku, s.warehouse FROM shelves s
+           LEFT JOIN moved m USING (sku, warehouse) LEFT JOIN promised p USING (sku, warehouse)
+           WHERE (s.on_hand, s.held, s.allocated) IS DISTINCT FROM (m.a, m.b, m.c)
+              OR (s.held, s.allocated) IS DISTINCT FROM (coalesce(p.held, 0), coalesce(p.allocated, 0))"""
+    )
+    assert wrong == []
+    assert await books.fetchval("SELECT count(*) FROM parked") == 0
+    assert await books.fetchval("SELECT count(*) FROM due WHERE name = ''") == 0
+    standing = "SELECT count(*) FROM reservations r WHERE status = 'held' AND NOT EXISTS"
+    timer = "(SELECT FROM due d WHERE d.name = 'hold' AND d.owner = r.order_id::text)"
+    assert await books.fetchval(f"{standing} {timer}") == 0
+
+
+async def test_ten_thousand_buyers_of_five_hundred_units(replicas: list[Batches], books: asyncpg.Connection) -> None:
+    buyers, units = range(1, 10_001), 500
+    await stocked(replicas, "console", units)
+    asked = [on_its_way(hold(number, ("console", 1))) for number in buyers]
+    # every message goes to two replicas, as after a lost acknowledgement
+    shares = [[*asked[n::REPLICAS], *asked[n + 1 :: REPLICAS]] for n in range(REPLICAS)]
+    await start_gun(replicas, shares)
+    assert await answers(books, "hold", buyers) == {"stock_held": units, "stock_short": len(buyers) - units}
+    assert await books.fetchval("SELECT sum(held) FROM shelves WHERE sku = 'console'") == units
+    assert await books.fetchval("SELECT count(*) FROM movements WHERE sku = 'console' AND kind = 'hold'") == units
+    await check_the_books(books)
+
+
+async def test_expiry_against_commit_at_the_same_instant(replicas: list[Batches], books: asyncpg.Connection) -> None:
+    """Holds past their time: timers, commits and new buyers are let go at once, in three replicas."""
+    first, rivals = range(20_001, 20_301), range(30_001, 30_301)
+    await stocked(replicas, "lamp", len(first))
+    await start_gun(replicas, [[on_its_way(hold(n, ("lamp", 1), for_s=0.001)) for n in first], [], []])
+    timers = [on_its_way(HoldLapsed(order_id=order(number))) for number in first]
+    commits = [on_its_way(commit(number)) for number in reversed(first)]
+    buyers = [on_its_way(hold(number, ("lamp", 1))) for number in rivals]
+    await start_gun(replicas, [timers, commits, buyers], due=True)
+    kept = await answers(books, "commit", first)
+    sold = await answers(books, "hold", rivals)
+    assert kept["stock_committed"] + kept["stock_gone"] == len(first)
+    assert sold["stock_held"] + sold["stock_short"] == len(rivals)
+    assert kept["stock_committed"] + sold["stock_held"] <= len(first)
+    row = await books.fetchrow("SELECT sum(held) AS held, sum(allocated) AS allocated FROM shelves WHERE sku = 'lamp'")
+    assert row is not None
+    assert (row["held"], row["allocated"]) == (sold["stock_held"], kept["stock_committed"])
+    await check_the_books(books)
