@@ -1,0 +1,367 @@
+"""What must be true of the whole system, as SQL: one row per thing looked at, and whether it holds.
+
+Nothing here knows the domain's code. A rule that could only repeat what the code says would find nothing.
+Each query yields (subject, holds, found): what was looked at, whether it is right, what was there instead.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+SCHEMAS: Final = ("orders", "inventory", "payments", "fulfillment", "sagas")
+KEPT: Final = (
+    "('paid', 'processing', 'partially_fulfilled', 'fulfilled', 'shipped', 'delivered', 'completed', 'returned')"
+)
+"""States of an order that was confirmed: the customer was promised goods, and we have the money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`settled`: true only once nothing is under way any more."""
+
+    name: str
+    what: str
+    sql: str
+    settled: bool = False
+    needs_storefront: bool = False
+
+
+def _over_schemas(query: str) -> str:
+    """The same query over the frame's tables of every service."""
+    return " UNION ALL ".join(query.replace("{s}", schema) for schema in SCHEMAS)
+
+
+_PICKS: Final = "jsonb_to_recordset({rows}.picks) AS pick(warehouse text, sku text, quantity bigint, shipped bigint)"
+
+
+def _picks(rows: str) -> str:
+    return _PICKS.replace("{rows}", rows)
+
+
+STOCK: Final = (
+    Rule(
+        "never oversold",
+        "no counter is negative, and no shelf promises more than lies on it",
+        """SELECT sku || ' in ' || warehouse AS subject,
+                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND on_hand >= held + allocated AS holds,
+                  format('on hand %s, held %s, allocated %s', on_hand, held, allocated) AS found
+           FROM inventory.shelves""",
+    ),
+    Rule(
+        "counters are the sum of movements",
+        "what a shelf says is what its movements add up to",
+        """SELECT coalesce(s.sku, m.sku) || ' in ' || coalesce(s.warehouse, m.warehouse) AS subject,
+                  (s.on_hand, s.held, s.allocated) IS NOT DISTINCT FROM (m.on_hand, m.held, m.allocated) AS holds,
+                  format('shelf %s/%s/%s, movements %s/%s/%s',
+                         s.on_hand, s.held, s.allocated, m.on_hand, m.held, m.allocated) AS found
+           FROM inventory.shelves s
+           FULL JOIN (SELECT sku, warehouse, sum(on_hand_delta)::bigint AS on_hand, sum(held_delta)::bigint AS held,
+                             sum(allocated_delta)::bigint AS allocated
+                      FROM inventory.movements GROUP BY sku, warehouse) m
+             ON m.sku = s.sku AND m.warehouse = s.warehouse""",
+    ),
+    Rule(
+        "held stock is reserved",
+        "units held on a shelf are those of open reservations",
+        f"""SELECT s.sku || ' in ' || s.warehouse AS subject, s.held = coalesce(r.held, 0) AS holds,
+                  format('held %s, reserved %s', s.held, coalesce(r.held, 0)) AS found
+           FROM inventory.shelves s
+           LEFT JOIN (SELECT pick.sku, pick.warehouse, sum(pick.quantity - pick.shipped)::bigint AS held
+                      FROM inventory.reservations r, {_picks("r")} WHERE r.status = 'held'
+                      GROUP BY pick.sku, pick.warehouse) r ON r.sku = s.sku AND r.warehouse = s.warehouse""",
+    ),
+    Rule(
+        "allocated stock is promised",
+        "units allocated on a shelf are those committed to orders and not yet shipped",
+        f"""SELECT s.sku || ' in ' || s.warehouse AS subject, s.allocated = coalesce(r.allocated, 0) AS holds,
+                  format('allocated %s, committed and not shipped %s', s.allocated, coalesce(r.allocated, 0)) AS found
+           FROM inventory.shelves s
+           LEFT JOIN (SELECT pick.sku, pick.warehouse, sum(pick.quantity - pick.shipped)::bigint AS allocated
+                      FROM inventory.reservations r, {_picks("r")} WHERE r.status = 'committed'
+                      GROUP BY pick.sku, pick.warehouse) r ON r.sku = s.sku AND r.warehouse = s.warehouse""",
+    ),
+    Rule(
+        "what shipped left its shelf",
+        "units that shipments took away are those that movements took off the shelves",
+        f"""SELECT coalesce(f.order_id, m.order_id)::text || ' ' || coalesce(f.sku, m.sku) AS subject,
+                  f.quantity IS NOT DISTINCT FROM m.quantity AS holds,
+                  format('shipped %s, off the shelves %s', coalesce(f.quantity, 0), coalesce(m.quantity, 0)) AS found
+           FROM (SELECT f.order_id, pick.sku, pick.warehouse, sum(pick.quantity)::bigint AS quantity
+                 FROM fulfillment.fulfillments f, {_picks("f")} WHERE f.reached IN ('shipped', 'delivered', 'lost')
+                 GROUP BY 1, 2, 3) f
+           FULL JOIN (SELECT order_id, sku, warehouse, sum(quantity)::bigint AS quantity
+                      FROM inventory.movements WHERE kind = 'ship' GROUP BY 1, 2, 3) m
+             ON m.order_id = f.order_id AND m.sku = f.sku AND m.warehouse = f.warehouse""",
+        settled=True,
+    ),
+    Rule(
+        "stock follows the order",
+        "a confirmed order has its stock, a cancelled one keeps none",
+        f"""SELECT o.id::text AS subject,
+                  CASE WHEN o.state IN {KEPT} THEN coalesce(r.status IN ('committed', 'shipped'), false)
+                       ELSE coalesce(r.status, 'none') NOT IN ('held', 'committed', 'shipped') END AS holds,
+                  format('order %s, reservation %s', o.state, coalesce(r.status, 'none')) AS found
+           FROM orders.orders o LEFT JOIN inventory.reservations r ON r.order_id = o.id
+           WHERE o.state IN {KEPT} OR o.state = 'cancelled'""",
+        settled=True,
+    ),
+)
+
+MONEY: Final = (
+    Rule(
+        "order totals are their lines",
+        "goods, discount and tax of an order are those of its lines, to the last minor unit",
+        """SELECT o.id::text AS subject,
+                  (o.goods_minor, o.discount_minor, o.tax_minor,
+                   o.total_minor) IS NOT DISTINCT FROM (i.goods, i.discount, i.tax,
+                                      i.subtotal + o.shipping_minor + o.shipping_tax_minor) AS holds,
+                  format('%s %s: goods %s/%s, discount %s/%s, tax %s/%s', o.total_minor, o.currency, o.goods_minor,
+                         i.goods, o.discount_minor, i.discount, o.tax_minor, i.tax) AS found
+           FROM orders.orders o
+           LEFT JOIN (SELECT order_id, sum(quantity * unit_price_minor)::bigint AS goods,
+                             sum(discount_minor)::bigint AS discount, sum(tax_minor)::bigint AS tax,
+                             sum(subtotal_minor)::bigint AS subtotal
+                      FROM orders.order_items GROUP BY order_id) i ON i.order_id = o.id""",
+    ),
+    Rule(
+        "never two live captures",
+        "at the provider, at most one payment per order holds money",
+        """SELECT reference AS subject, count(*) FILTER (WHERE captured_minor > refunded_minor) <= 1 AS holds,
+                  format('%s payments hold money', count(*) FILTER (WHERE captured_minor > refunded_minor)) AS found
+           FROM provider_payments GROUP BY reference""",
+    ),
+    Rule(
+        "the provider's books agree with ours",
+        "captured minus refunded is the same in the provider's books and in ours",
+        """SELECT coalesce(p.order_id::text, b.reference) AS subject,
+                  coalesce(p.captured_minor - p.refunded_minor, 0) = coalesce(b.net, 0) AS holds,
+                  format('ours %s (%s), the provider''s %s', coalesce(p.captured_minor - p.refunded_minor, 0),
+                         coalesce(p.state, 'no payment'), coalesce(b.net, 0)) AS found
+           FROM payments.payments p
+           FULL JOIN (SELECT reference, sum(captured_minor - refunded_minor)::bigint AS net
+                      FROM provider_payments GROUP BY reference) b ON b.reference = p.order_id::text""",
+        settled=True,
+    ),
+    Rule(
+        "money kept is money owed",
+        "of a confirmed order the provider keeps its total less refunds; of any other order, nothing",
+        f"""SELECT coalesce(o.id::text, b.reference) AS subject,
+                  CASE WHEN o.state IN {KEPT} THEN coalesce(b.net, 0) = o.total_minor - o.refunded_minor
+                       ELSE coalesce(b.net, 0) = 0 END AS holds,
+                  format('order %s of %s, refunded %s; kept %s', coalesce(o.state, 'unknown'), o.total_minor,
+                         o.refunded_minor, coalesce(b.net, 0)) AS found
+           FROM orders.orders o
+           FULL JOIN (SELECT reference, sum(captured_minor - refunded_minor)::bigint AS net
+                      FROM provider_payments GROUP BY reference) b ON b.reference = o.id::text""",
+        settled=True,
+    ),
+    Rule(
+        "no money waits on a dead order",
+        "a cancelled order has nothing authorized or pending at the provider",
+        """SELECT b.id AS subject, b.status NOT IN ('authorized', 'pending') AS holds,
+                  format('%s of order %s', b.status, b.reference) AS found
+           FROM provider_payments b LEFT JOIN orders.orders o ON o.id::text = b.reference
+           WHERE o.id IS NULL OR o.state = 'cancelled'""",
+        settled=True,
+    ),
+    Rule(
+        "refunds stay within what was captured",
+        "payment by payment, at the provider and in our books",
+        """SELECT id AS subject, refunded_minor <= captured_minor AS holds,
+                  format('refunded %s of %s', refunded_minor, captured_minor) AS found FROM provider_payments
+           UNION ALL
+           SELECT order_id::text, refunded_minor + refund_reserved_minor <= captured_minor,
+                  format('refunded %s and reserved %s of %s', refunded_minor, refund_reserved_minor, captured_minor)
+           FROM payments.payments""",
+    ),
+    Rule(
+        "refunds add up",
+        "what an order says was refunded is the sum of its refunds, at the order and at the payment",
+        """SELECT o.id::text AS subject,
+                  o.refund_reserved_minor = 0 AND o.refunded_minor = coalesce(r.settled, 0)
+                      AND o.refunded_minor = coalesce(p.refunded, 0) AS holds,
+                  format('order %s (reserved %s), its refunds %s, the payment''s %s', o.refunded_minor,
+                         o.refund_reserved_minor, coalesce(r.settled, 0), coalesce(p.refunded, 0)) AS found
+           FROM orders.orders o
+           LEFT JOIN (SELECT order_id, sum(amount_minor)::bigint AS settled FROM orders.order_refunds
+                      WHERE state = 'settled' GROUP BY order_id) r ON r.order_id = o.id
+           LEFT JOIN (SELECT order_id, sum(amount_minor)::bigint AS refunded FROM payments.refunds
+                      WHERE state = 'refunded' GROUP BY order_id) p ON p.order_id = o.id
+           WHERE r.order_id IS NOT NULL OR p.order_id IS NOT NULL OR o.refunded_minor + o.refund_reserved_minor > 0""",
+        settled=True,
+    ),
+    Rule(
+        "every call to the provider ended",
+        "of each attempt it is known what became of it",
+        """SELECT id::text AS subject, state IN ('known', 'withdrawn') AS holds,
+                  format('%s %s of order %s', state, kind, order_id) AS found FROM payments.attempts""",
+        settled=True,
+    ),
+)
+
+PROMISES: Final = (
+    Rule(
+        "every accepted checkout ended",
+        "its order is confirmed or further, or cancelled, or was refused by name",
+        f"""SELECT a.key AS subject,
+                  o.state = 'cancelled' OR o.state IN {KEPT} OR (o.id IS NULL AND r.phase = 'cancelled') AS holds,
+                  format('order %s is %s, its run %s', a.order_id, coalesce(o.state, 'not there'), r.phase) AS found
+           FROM sagas.accepted a
+           LEFT JOIN orders.orders o ON o.id = a.order_id LEFT JOIN sagas.runs r ON r.id = a.run_id
+           WHERE a.key LIKE 'checkout/%' AND a.order_id IS NOT NULL""",
+        settled=True,
+    ),
+    Rule(
+        "one order per checkout",
+        "no checkout has two orders, and no order lacks its checkout",
+        """SELECT coalesce(o.id::text, o.checkout_id) AS subject, count(a.key) = 1 AS holds,
+                  format('%s checkouts made it', count(a.key)) AS found
+           FROM orders.orders o LEFT JOIN sagas.accepted a
+             ON a.order_id = o.id AND a.key = 'checkout/' || o.storefront || '/' || o.checkout_id
+           GROUP BY o.id, o.checkout_id""",
+    ),
+    Rule(
+        "shipments cover the lines exactly",
+        "a confirmed order ships every unit of its lines once, a cancelled one none",
+        f"""SELECT coalesce(i.order_id, f.order_id)::text || ' ' || coalesce(i.sku, f.sku) AS subject,
+                  coalesce(i.quantity, 0) = coalesce(f.quantity, 0) AS holds,
+                  format('to ship %s, in shipments %s', coalesce(i.quantity, 0), coalesce(f.quantity, 0)) AS found
+           FROM (SELECT i.order_id, i.sku, sum(i.quantity)::bigint AS quantity
+                 FROM orders.order_items i JOIN orders.orders o ON o.id = i.order_id
+                 WHERE o.state IN {KEPT} GROUP BY 1, 2) i
+           FULL JOIN (SELECT f.order_id, pick.sku, sum(pick.quantity)::bigint AS quantity
+                      FROM fulfillment.fulfillments f, {_picks("f")}
+                      WHERE f.state NOT IN ('cancelled', 'rejected') GROUP BY 1, 2) f
+             ON f.order_id = i.order_id AND f.sku = i.sku""",
+        settled=True,
+    ),
+    Rule(
+        "orders tell how their shipments stand",
+        "an order is delivered when, and only when, all its shipments are",
+        f"""SELECT o.id::text AS subject,
+                  (o.state IN ('delivered', 'completed')) = (f.all_there AND o.state IN {KEPT}) AS holds,
+                  format('order %s, shipments %s', o.state, f.states) AS found
+           FROM orders.orders o
+           JOIN (SELECT order_id, bool_and(state = 'delivered') AS all_there,
+                        string_agg(DISTINCT state, ', ' ORDER BY state) AS states
+                 FROM fulfillment.fulfillments WHERE state NOT IN ('cancelled', 'rejected')
+                 GROUP BY order_id) f ON f.order_id = o.id WHERE o.state <> 'returned'""",
+        settled=True,
+    ),
+    Rule(
+        "stories are gapless",
+        "the lines of an order's story are numbered 1, 2, 3 ... and its public events too",
+        """SELECT o.id::text AS subject,
+                  (e.lines, e.last, e.public, e.last_public) IS NOT DISTINCT FROM
+                      (o.last_sequence, o.last_sequence, o.last_public_sequence, o.last_public_sequence) AS holds,
+                  format('%s lines to %s of %s; %s public to %s of %s', e.lines, e.last, o.last_sequence,
+                         e.public, e.last_public, o.last_public_sequence) AS found
+           FROM orders.orders o
+           LEFT JOIN (SELECT order_id, count(*) AS lines, max(sequence) AS last,
+                             count(DISTINCT public_sequence) AS public, coalesce(max(public_sequence), 0) AS last_public
+                      FROM orders.order_events GROUP BY order_id) e ON e.order_id = o.id""",
+    ),
+    Rule(
+        "no run is stuck",
+        "every saga ended, or at least is not stuck",
+        """SELECT id::text AS subject, stuck_since IS NULL AND (NOT :settled OR changing IS NULL) AS holds,
+                  format('%s %s since %s, waits for %s', saga, phase, coalesce(stuck_since, created_at), pending)
+                      AS found
+           FROM sagas.runs""",
+    ),
+)
+
+MESSAGES: Final = (
+    Rule(
+        "nothing waits to be said",
+        "every outbox is empty",
+        " UNION ALL ".join(
+            f"""SELECT '{schema}'::text AS subject, count(*) = 0 AS holds,
+                       format('%s messages, the oldest of %s', count(*), min(created_at)) AS found
+                FROM {schema}.outbox"""
+            for schema in SCHEMAS
+        ),
+        settled=True,
+    ),
+    Rule(
+        "nothing is overdue",
+        "timers have rung, and no message waits to be tried again",
+        _over_schemas(
+            """SELECT '{s} ' || id::text AS subject, error = '' AND not_before > now() - interval '5 seconds' AS holds,
+                      format('%s %s of %s: %s', head ->> 'type', name, not_before, error) AS found FROM {s}.due"""
+        ),
+        settled=True,
+    ),
+    Rule(
+        "nothing is parked unexpectedly",
+        "set aside for a person are only the messages this run expects",
+        f"""SELECT p.place || ' ' || p.id::text AS subject, p.n <= coalesce(e.messages, 0) AS holds,
+                  format('%s: %s', p.reason, left(p.error, 120)) AS found
+           FROM (SELECT *, row_number() OVER (PARTITION BY reason ORDER BY id) AS n FROM ({
+            _over_schemas("SELECT '{s}'::text AS place, id, reason, error FROM {s}.parked WHERE state = 'parked'")
+        }) AS every) AS p LEFT JOIN expected_parked e ON e.reason = p.reason""",
+    ),
+)
+
+_CONCLUSION: Final = """CASE
+     WHEN e.type IN ('waybill.checkout.accepted.v1', 'waybill.checkout.refused.v1') THEN 'checkout'
+     WHEN e.type = 'waybill.checkout.refund_concluded.v1' THEN 'refund'
+     WHEN e.type = 'waybill.checkout.message_refused.v1' THEN 'message' END"""
+
+STOREFRONT: Final = (
+    Rule(
+        "every request has exactly one answer",
+        "the same one however often it was asked; one more only where the key came with other content",
+        f"""SELECT q.kind || ' ' || q.key AS subject, coalesce(a.answers, 0) = 1
+                      AND (q.contents > 1) = coalesce(a.reused, false) AS holds,
+                  format('%s answers%s to %s contents', coalesce(a.answers, 0),
+                         CASE WHEN a.reused THEN ' and key_reused' ELSE '' END, q.contents) AS found
+           FROM (SELECT kind, key, count(DISTINCT content) AS contents FROM storefront_asked
+                 WHERE kind IN ('checkout', 'refund', 'message') GROUP BY kind, key) q
+           LEFT JOIN (SELECT {_CONCLUSION} AS kind,
+                             coalesce(body ->> 'checkout_id', body ->> 'refund_id', body ->> 'message_id') AS key,
+                             count(DISTINCT (type, body)) FILTER (WHERE body ->> 'reason' IS DISTINCT FROM 'key_reused')
+                                 AS answers,
+                             bool_or(body ->> 'reason' = 'key_reused') AS reused
+                      FROM storefront_heard e GROUP BY 1, 2) a ON a.kind = q.kind AND a.key = q.key""",
+        settled=True,
+        needs_storefront=True,
+    ),
+    Rule(
+        "a storefront hears how each order ends",
+        "every accepted order is confirmed or cancelled, one of the two, once",
+        """SELECT a.order_id AS subject, coalesce(e.ends, 0) = 1 AS holds,
+                  format('%s events say how it ended', coalesce(e.ends, 0)) AS found
+           FROM (SELECT DISTINCT body ->> 'order_id' AS order_id FROM storefront_heard
+                 WHERE type = 'waybill.checkout.accepted.v1') a
+           LEFT JOIN (SELECT body ->> 'order_id' AS order_id, count(DISTINCT id) AS ends FROM storefront_heard
+                      WHERE type IN ('waybill.order.confirmed.v1', 'waybill.order.cancelled.v1') GROUP BY 1) e
+             ON e.order_id = a.order_id""",
+        settled=True,
+        needs_storefront=True,
+    ),
+    Rule(
+        "a storefront hears every event once",
+        "the public events of an order arrive under gapless numbers, each with one content",
+        """SELECT o.id::text AS subject, (e.heard, e.last) IS NOT DISTINCT FROM
+                      (o.last_public_sequence, o.last_public_sequence) AS holds,
+                  format('%s events to %s of %s', e.heard, e.last, o.last_public_sequence) AS found
+           FROM orders.orders o
+           JOIN (SELECT DISTINCT body ->> 'order_id' AS order_id FROM storefront_heard
+                 WHERE type = 'waybill.checkout.accepted.v1') a ON a.order_id = o.id::text
+           LEFT JOIN (SELECT body ->> 'order_id' AS order_id, count(DISTINCT (id, body)) AS heard,
+                             max((body ->> 'sequence')::bigint) AS last
+                      FROM storefront_heard WHERE body ? 'sequence' GROUP BY 1) e ON e.order_id = o.id::text""",
+        settled=True,
+        needs_storefront=True,
+    ),
+)
+
+RULES: Final = (*STOCK, *MONEY, *PROMISES, *MESSAGES, *STOREFRONT)
+
+
+def rules(*, settled: bool, storefront: bool) -> Iterable[Rule]:
+    """Those that can be asked now."""
+    for rule in RULES:
+        if (settled or not rule.settled) and (storefront or not rule.needs_storefront):
+            yield rule
