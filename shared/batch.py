@@ -37,6 +37,7 @@ MAX_ATTEMPTS: Final = 5
 """Failures alone before a message is parked: with the delays below about five minutes, long enough for a deploy."""
 RETRY_DELAYS_S: Final = (0.5, 2.0, 10.0, 60.0, 240.0)
 NOT_YET_DELAY_S: Final = 1.0
+"""The first wait for what is not known yet; later ones are half of what was waited so far: about fifteen looks in all."""
 RETRY_FOR_S: Final = 600.0
 """How long a message may wait for what it is about (unknown order, newer version) before it is refused or parked."""
 DUE_AT_ONCE: Final = 100
@@ -246,6 +247,7 @@ class _Attempt:
                 if do := do_key_of(key):
                     keys.add(do)
         self.asked = keys
+        self.asked = keys
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
         for need in self.rows.missing(needs):
@@ -352,7 +354,9 @@ class _Attempt:
                 self._park(opened, why.partition(":")[0].replace(" ", "_"), why, 1)
             return
         attempts = opened.heard.due.attempts if opened.heard.due else 0
-        self._again_at(opened, now + timedelta(seconds=NOT_YET_DELAY_S), max(attempts, 0), since, why)
+        waited_s = (now - since).total_seconds()
+        delay_s = min(max(NOT_YET_DELAY_S, waited_s / 2), self.batches.retry_for_s)
+        self._again_at(opened, now + timedelta(seconds=delay_s), max(attempts, 0), since, why)
 
     def _set_aside(self, opened: _Opened, now: datetime, error: str) -> None:
         attempts = (opened.heard.due.attempts if opened.heard.due else 0) + 1
