@@ -34,11 +34,11 @@ def lives(draw: st.DrawFn, shipment: int, sku: str) -> list[FulfillmentProgresse
         steps.append(draw(st.sampled_from([F.CANCELLED, F.REJECTED])))
     elif steps[-1] is F.SHIPPED and draw(st.booleans()):
         steps.append(F.LOST)
-    quantity = draw(st.integers(1, 4))
+    asked, packed = draw(st.integers(1, 4)), draw(st.integers(1, 4))  # a line can be cut down before it is packed
     return [
         progressed(
             status,
-            [(sku, quantity)],
+            [(sku, asked if status in (*LINE[:5], *ASIDE) else packed)],
             shipment=shipment,
             tracking_number=f"T{shipment}" if status in LINE[6:] and draw(st.booleans()) else "",
         ).model_copy(update={"occurred_at": START + timedelta(minutes=minute)})

@@ -62,3 +62,4 @@ def test_there_is_no_way_back_nor_out_of_an_end() -> None:
     assert way(PROGRESS, OrderState.SHIPPED, OrderState.PROCESSING, TRACK) is None
     assert way(PROGRESS, OrderState.CANCELLED, OrderState.SHIPPED, TRACK) is None
     assert way(PROGRESS, OrderState.COMPLETED, OrderState.DELIVERED, TRACK) is None
+    assert way(PROGRESS, OrderState.CREATED, OrderState.PROCESSING, TRACK) is None, "not past the payment"
