@@ -25,10 +25,12 @@ WITHIN_S = 60.0
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    with bring(fsync=False) as brought:
-        brought.broker_definitions(definitions(VHOST, {user: f"{user}-secret" for user in users()}))
-        yield brought
-        brought.delete_vhost(VHOST)
+    """Private ones always: a broker that may be stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAYBILL_SERVERS", "private")
+        with bring(fsync=False) as brought:
+            brought.broker_definitions(definitions(VHOST, {user: f"{user}-secret" for user in users()}))
+            yield brought
 
 
 def url_of(servers: Servers, user: str) -> str:
