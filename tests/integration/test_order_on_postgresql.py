@@ -1,4 +1,4 @@
-"""Replicas of the order service on one real PostgreSQL: facts at the same instant, and a database that holds the rules."""
+"""Replicas of the order service on one real PostgreSQL: facts at the same instant, and rules the database holds."""
 
 import asyncio
 import random

@@ -1,5 +1,6 @@
 """An order from the saga's commands and the warehouse's facts to its end, and its story told whole."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -25,7 +26,7 @@ from contracts.values import FulfillmentStatus
 from services.order.items import progress
 from services.order.lifecycle import ItemStatus, OrderState
 from services.order.story import ActorKind
-from tests.support.orders import ORDER, SHOP, TWO_LINES, OrderDesk, place, progressed
+from tests.support.orders import ORDER, SHOP, OrderDesk, place, progressed
 from tests.support.world import START, events_of
 
 F = FulfillmentStatus
@@ -224,8 +225,6 @@ def test_the_order_completes_when_the_return_window_has_passed(desk: OrderDesk) 
 
 
 def test_an_order_with_every_line_gone_is_cancelled_or_returned(desk: OrderDesk) -> None:
-    from dataclasses import replace
-
     desk.asks(place())
     cancelled = [replace(item, status=ItemStatus.CANCELLED) for item in desk.items()]
     assert progress(cancelled) is OrderState.CANCELLED
@@ -299,5 +298,3 @@ def test_somebody_else_s_order_is_as_unknown_as_none(desk: OrderDesk, source: st
     desk.paid()
     [refused] = replayed(desk, source=source, order_id=order_id)
     assert isinstance(refused, MessageRefused) and refused.reason == "unknown_order"
-
-
