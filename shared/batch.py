@@ -247,7 +247,6 @@ class _Attempt:
                 if do := do_key_of(key):
                     keys.add(do)
         self.asked = keys
-        self.asked = keys
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
         for need in self.rows.missing(needs):
