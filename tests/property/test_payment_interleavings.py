@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contracts.message import Message
@@ -222,6 +222,16 @@ STEPS: Final[tuple[Step, ...]] = (
 
 @pytest.mark.parametrize("provider", [ScriptedProvider, TwoStepProvider])
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(  # an attempt that is open again may have reached the provider: it is not withdrawn
+    token="tok_ok",
+    first=Play.authorize,
+    steps=[(step, 0) for step in (Play.take, Play.call_and_die, Play.time, Play.undo)],
+)
+@example(  # a release while a refund is under way gives back the rest only
+    token="tok_ok",
+    first=Play.authorize,
+    steps=[(Play.take, 0), (Play.call, 0), (Play.answer, 0)] * 2 + [(Play.refund, 1), (Play.take, 0), (Play.cancel, 0)],
+)
 @given(
     token=st.sampled_from(TOKENS),
     first=st.sampled_from((Play.authorize, Play.authorize, Play.authorize, Play.undo, Play.cancel)),
