@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID, uuid4
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.fulfillment import ReportShipment
 from contracts.values import FulfillmentStatus
 from services.fulfillment.domain import (
     ASIDE,
+    CALLED_OFF,
     FULFILLMENT,
     IN_HOUSE,
     LINE,
@@ -38,6 +39,10 @@ def histories(draw: st.DrawFn) -> list[ReportShipment]:
             moves = tuple(to for to in moves if to is furthest or to not in IN_HOUSE)
         if not moves:
             break
+        if draw(st.integers(0, 19)):  # most shipments are not called off, else histories would be short
+            moves = tuple(to for to in moves if to not in CALLED_OFF)
+        if draw(st.integers(0, 2)):
+            moves = tuple(to for to in moves if to not in ASIDE) or moves
         state = draw(st.sampled_from(moves))
         if state in IN_HOUSE:
             furthest = state
@@ -72,6 +77,7 @@ def hear(reports: list[ReportShipment]) -> tuple[Fulfillment, list[FulfillmentSt
     return at, path, effects, verdicts
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_order_and_repetition_of_a_true_history_ends_in_the_same_state(data: st.DataObject) -> None:
     history = data.draw(histories())
@@ -88,6 +94,7 @@ def test_any_order_and_repetition_of_a_true_history_ends_in_the_same_state(data:
     assert set(moves) <= FULFILLMENT.pairs
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(report, st.sampled_from(FulfillmentStatus), st.integers(0, 30)), max_size=30))
 def test_not_even_nonsense_raises_moves_illegally_or_ships_twice(reports: list[ReportShipment]) -> None:
     ended, path, effects, _ = hear(reports)
