@@ -20,9 +20,11 @@ from shared.provision import SERVICES
 from shared.service import Service
 
 app = typer.Typer(
-    name="oms", help="Waybill: order management over RabbitMQ and PostgreSQL.", no_args_is_help=True, add_completion=False
+    name="oms",
+    help="Waybill: order management over RabbitMQ and PostgreSQL.",
+    no_args_is_help=True,
+    add_completion=False,
 )
-
 
 
 def build(name: str) -> Service:
@@ -33,7 +35,9 @@ def build(name: str) -> Service:
 
 @app.command()
 def run(
-    names: Annotated[list[str], typer.Argument(help="order, inventory, payment, fulfillment, orchestrator, world; or all")],
+    names: Annotated[
+        list[str], typer.Argument(help="order, inventory, payment, fulfillment, orchestrator, world; or all")
+    ],
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR")] = "INFO",
 ) -> None:
     """Run services until SIGTERM or Ctrl-C, then drain (at most 30 s)."""
@@ -41,7 +45,9 @@ def run(
     wanted = list(SERVICES) if "all" in names else names
     unknown = [name for name in wanted if name not in SERVICES and name != "world"]
     if unknown:
-        raise typer.BadParameter(f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}, world, all")
+        raise typer.BadParameter(
+            f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}, world, all"
+        )
     raise typer.Exit(uvloop.run(_run(wanted)))
 
 
@@ -80,7 +86,7 @@ async def _run(names: list[str]) -> int:
 
         world = asyncio.create_task(run_world(stop))
     running = [build(name) for name in names if name in SERVICES]
-    starting = asyncio.gather(*(service.start() for service in running))
+    starting = asyncio.create_task(_start_all(running))
     stopped = asyncio.create_task(stop.wait())
     broken = [asyncio.create_task(service.stopping.wait()) for service in running]
     await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -90,10 +96,15 @@ async def _run(names: list[str]) -> int:
         starting.result()
     await asyncio.wait([stopped, *broken, *([world] if world else [])], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
+    await asyncio.gather(starting, return_exceptions=True)
     await asyncio.gather(*(service.stop() for service in running))
     if world is not None:
         await world
     return 1 if any(service.broken for service in running) else 0
+
+
+async def _start_all(services: list[Service]) -> None:
+    await asyncio.gather(*(service.start() for service in services))
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from contracts.message import Kind, Message
 from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
+from contracts.message import Kind, Message
 from shared.consumer import (
     Answer,
     Ask,
@@ -27,6 +27,7 @@ from shared.consumer import (
     reply_queue,
     subject_of,
 )
+from shared.crash import point
 from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
 from shared.ids import NewId
 from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, ParkedRow, Store, Transaction
@@ -117,6 +118,7 @@ class Batches:
     async def _run_alone(self, item: Heard, total: Done) -> None:
         """Its attempt is committed first, so that a message that kills the process is counted too."""
         attempts = await self.store.count_attempt(item.queue, item.id)
+        point("alone.counted")
         if attempts > MAX_ATTEMPTS:
             item.trouble = f"kills_its_consumer: delivered {attempts} times and never finished"
         await self._run_set([item], False, total)
@@ -184,9 +186,14 @@ class _Attempt:
     async def run(self, due: bool) -> None:
         batches = self.batches
         async with batches.store.transaction() as tx:
+            point("batch.begun")
             fresh = await self._claim(tx)
+            point("batch.claimed")
             claimed = await tx.claim_due(batches.consumer.queues, self.due_limit) if due else []
+            if claimed:
+                point("batch.due_claimed")
             now = await tx.now()
+            point("batch.clock_read")
             self.opened = [self._open(item) for item in (*fresh, *(_from_due(row) for row in claimed))]
             self.done.due_claimed = len(claimed)
             if self.opened:
@@ -194,7 +201,10 @@ class _Attempt:
                 self._decide_all(now)
                 self._collect(now)
                 await tx.write(self.changes)
+                point("batch.written")
             await tx.commit()
+        if self.opened:
+            point("batch.committed")
         self._count()
 
     async def _claim(self, tx: Transaction) -> list[Heard]:
@@ -249,10 +259,13 @@ class _Attempt:
         self.asked = keys
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
+            point("batch.answers_loaded")
         for need in self.rows.missing(needs):
             self.rows.loaded(need, await tx.load(need))
+            point("batch.loaded")
         for need in self.rows.missing(self._second_needs()):
             self.rows.loaded(need, await tx.load(need))
+            point("batch.loaded_then")
 
     def _second_needs(self) -> list[Need]:
         """Keys that only the rows of the first stage know."""
@@ -432,22 +445,25 @@ class _Attempt:
         self.done.next_due = [row.not_before for row in changes.due]
 
     def _outbox_row(self, item: Said, cause: Envelope, now: datetime) -> OutboxRow:
-        message, key, public, sequence = item, cause.command_key, False, None
+        message: Message
+        key, public = cause.command_key, False
+        sequence: int | None = None
         match item:
             case Ask(command, command_key):
                 message, key, destination = command, command_key, command.heard_by
             case Answer(command_key, reply):
                 message, key, destination = reply, command_key, reply_queue(command_key)
-            case Publish(storefront, event, sequence):
+            case Publish(storefront, event):
                 message, key, public, destination = event, None, True, f"{storefront}.{event.topic}"
+                sequence = item.sequence
             case Message():
+                message = item
                 if item.kind is Kind.REPLY:
                     if key is None:
                         raise TypeError(f"{item.topic} answers a message without a command key")
                     destination = reply_queue(key)
                 else:
                     key, destination = None, item.heard_by
-        assert isinstance(message, Message)
         id_ = (item.again if isinstance(item, Publish) else None) or self.batches.new_id()
         subject = subject_of(message) if message.kind is not Kind.REPLY else (cause.subject or subject_of(message))
         head = head_of(

@@ -19,6 +19,7 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
 
 from shared.batch import Heard
+from shared.crash import point
 from shared.envelope import PACK_TYPE, Envelope, Unreadable, from_headers, pack, to_headers, unpack
 from shared.ids import foreign_id
 from shared.relay import Parcel
@@ -236,6 +237,7 @@ class Speaking:
     async def _publish(self, parcel: Parcel) -> bool:
         exchange = self._exchanges[EVENTS if parcel.public else COMMANDS]
         async with self._window:
+            point("relay.publishing")
             try:
                 await exchange.publish(
                     _to_amqp(parcel),
@@ -245,6 +247,7 @@ class Speaking:
                 )
             except Exception:  # noqa: BLE001 - nack, return, timeout, cut: all mean "not known to have arrived"
                 return False
+            point("relay.confirmed")
         return True
 
 

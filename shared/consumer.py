@@ -143,10 +143,7 @@ def _said_types(decide: Callable[..., Any]) -> tuple[type[Message], ...]:
     def walk(hint: Any) -> None:
         if isinstance(hint, type) and issubclass(hint, Message) and hint.full_type:
             found[hint] = None
-        elif typing.get_origin(hint) is typing.Annotated:
-            for part in typing.get_args(hint):
-                walk(part)
-        elif typing.get_origin(hint) in (typing.Union, types.UnionType) or typing.get_args(hint):
+        elif typing.get_origin(hint) is typing.Annotated or typing.get_origin(hint) in (typing.Union, types.UnionType) or typing.get_args(hint):
             for part in typing.get_args(hint):
                 walk(part)
 

@@ -55,7 +55,7 @@ class Machine(Generic[S]):
     moves: tuple[tuple[S, str, S], ...]
 
     def __init__(self, name: str, states: type[S], start: S | Iterable[S], moves: Iterable[tuple[S, str, S]]) -> None:
-        starts = (start,) if isinstance(start, states) else tuple(start)  # type: ignore[arg-type]
+        starts = (start,) if isinstance(start, states) else tuple(start)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "states", states)
         object.__setattr__(self, "start", starts)

@@ -1,5 +1,6 @@
 """Migrations run as the owner, one Alembic history per service, its version table inside the service's own schema."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,9 +12,11 @@ from alembic.script import ScriptDirectory
 
 
 def script_directory(service: str) -> Path:
-    import services
-
-    return Path(services.__path__[0]) / service / "migrations"
+    """Found by name, not imported: the frame knows no service."""
+    spec = find_spec(f"services.{service}")
+    if spec is None or not spec.submodule_search_locations:
+        raise LookupError(f"there is no service called {service!r}")
+    return Path(spec.submodule_search_locations[0]) / "migrations"
 
 
 def config_for(service: str, schema: str) -> Config:

@@ -17,6 +17,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from shared.crash import point
 from shared.envelope import shard_of
 from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, Unavailable
 from shared.table import Discipline, Key, Need, Table
@@ -315,6 +316,7 @@ class PostgresTransaction:
             if table.discipline is Discipline.APPEND:
                 of = sql_of(table)
                 await execute(of.insert, *of.arrays(rows, of.columns))
+        point("batch.rows_written")
         if changes.first_answers:
             first = [changes.answers[key] for key in sorted(changes.first_answers)]
             records = await fetch(sql.first_answers, *_columns(AnswerRow, first))

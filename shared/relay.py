@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from shared.crash import point
 from shared.envelope import PACK_BYTES, PACK_MESSAGES, Envelope
 from shared.store import Outbox, OutboxRow
 
@@ -55,9 +56,12 @@ async def relay_pass(outbox: Outbox, shards: Sequence[int], publisher: Publisher
         return done
     parcels = parcels_of(rows)
     done.parcels = len(parcels)
+    point("relay.read")
     confirmed = [position for parcel in await publisher.publish(parcels) for position, _ in parcel.rows]
+    point("relay.published")
     if confirmed:
         await outbox.published(confirmed)
+        point("relay.deleted")
     done.confirmed = len(confirmed)
     return done
 

@@ -4,9 +4,9 @@
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.machine import Machine
 from shared.table import Discipline, Table
@@ -93,7 +93,7 @@ def frame_sql(schema: str) -> list[str]:
     ]
 
 
-def transition_trigger(schema: str, table: str, column: str, machine: Machine[object]) -> list[str]:  # type: ignore[type-var]
+def transition_trigger(schema: str, table: str, column: str, machine: Machine[Any]) -> list[str]:
     """O2: the machine's table as rows, and a trigger that refuses every other move and every other start, by name."""
     moves = f"{schema}.{table}_{column}_moves"
     name = f"{table}_{column}_moves_only_by_its_table"
@@ -123,7 +123,7 @@ def transition_trigger(schema: str, table: str, column: str, machine: Machine[ob
     ]
 
 
-def rights(schema: str, role: str, tables: Iterable[Table[object]]) -> list[str]:
+def rights(schema: str, role: str, tables: Iterable[Table[Any]]) -> list[str]:
     """Least rights (M5, O6): business tables SELECT, INSERT, UPDATE; append-only SELECT, INSERT; the frame's also DELETE."""
     statements = [
         f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC",
@@ -139,7 +139,7 @@ def rights(schema: str, role: str, tables: Iterable[Table[object]]) -> list[str]
     return statements
 
 
-def states_check(machine: Machine[object], column: str) -> sa.CheckConstraint:  # type: ignore[type-var]
+def states_check(machine: Machine[Any], column: str) -> sa.CheckConstraint:
     """The CHECK half of O2: only declared states."""
     states = ", ".join(f"'{state}'" for state in machine.states)
     return sa.CheckConstraint(f"{column} IN ({states})", name=f"{column}_is_declared")
@@ -159,6 +159,3 @@ def create_sql(metadata: sa.MetaData) -> Sequence[str]:
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         ]
     return statements
-
-
-__all__ = ["JSONB", "created", "create_sql", "frame_sql", "instants", "rights", "states_check", "transition_trigger"]

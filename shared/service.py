@@ -19,6 +19,7 @@ from shared import migrations, observability
 from shared.batch import DUE_AT_ONCE, Batches, Done, Heard, TooManyConflicts
 from shared.broker import Delivery, Intake, Listening, Speaking
 from shared.consumer import Consumer, subject_of
+from shared.crash import point
 from shared.effects import Effect
 from shared.envelope import SHARDS, Envelope, head_of
 from shared.health import Door, Doors
@@ -85,6 +86,9 @@ class Service:
         self.stopping = asyncio.Event()
         self.due_clock = DueClock()
         self.tasks: list[asyncio.Task[None]] = []
+        self.pool: asyncpg.Pool | None = None
+        self.listening: Listening | None = None
+        self.speaking: Speaking | None = None
         self.migrated = False
         self.broken: BaseException | None = None
 
@@ -98,6 +102,7 @@ class Service:
         ):
             with attempt:
                 self.pool = await connect_pool(settings.database_url, name=f"waybill-{self.name}")
+        assert self.pool is not None
         self.store = PostgresStore(self.pool, self.schema)
         self.batches = Batches(self.consumer, self.store, new_id, retry_for_s=settings.retry_for_s)
         for opening in self.opens:
@@ -126,13 +131,16 @@ class Service:
             for task in late:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.listening.stop()
-        await self.speaking.stop()
+        if self.listening is not None:
+            await self.listening.stop()
+        if self.speaking is not None:
+            await self.speaking.stop()
         await self.doors.stop()
         for close in self.closes:
             await close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.pool.close(), 5.0)
+        if self.pool is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.pool.close(), 5.0)
         self.log.info("stopped")
 
     async def _guard(self, loop: Any, name: str) -> None:
@@ -152,19 +160,19 @@ class Service:
     async def readiness(self) -> dict[str, bool]:
         """Ready means migrated, connected to both, consuming, and no loop broken."""
         database = False
-        if self.migrated:
+        if self.migrated and self.pool is not None:
             with suppress(*AWAY):
                 database = await self.pool.fetchval("SELECT true")
-        listening = getattr(self, "listening", None)
         return {
             "migrated": self.migrated,
             "database": database,
-            "consuming": listening is not None and listening.consuming,
-            "publishing": getattr(self, "speaking", None) is not None and self.speaking.connected,
+            "consuming": self.listening is not None and self.listening.consuming,
+            "publishing": self.speaking is not None and self.speaking.connected,
             "loops": self.broken is None and not self.stopping.is_set(),
         }
 
     async def _wait_until_migrated(self) -> None:
+        assert self.pool is not None
         wanted = migrations.head(self.name, self.schema)
         told = False
         while not self.stopping.is_set():
@@ -190,9 +198,12 @@ class Service:
         committed = asyncio.get_running_loop().create_future()
         envelope = Envelope(head, message.model_dump_json().encode())
         self.intake.put(Delivery([Heard(self.consumer.queues[0], envelope, id_, foreign=True)], None, committed))
+        point("local.submitted")
         await committed
+        point("local.committed")
 
     async def _batches(self) -> None:
+        assert self.listening is not None
         pause = 0.0
         while not self.stopping.is_set():
             await self._until_work()
@@ -203,6 +214,8 @@ class Service:
                 continue
             heard = [item for delivery in deliveries for item in delivery.heard]
             started = time.perf_counter()
+            if heard:
+                point("batch.taken")
             try:
                 done = await self.batches.run(heard, due=due)
             except (Unavailable, TooManyConflicts) as away:
@@ -223,6 +236,7 @@ class Service:
                 self.effects_wake.set()
             for delivery in deliveries:
                 await delivery.ack()
+                point("batch.acknowledged")
             observability.count_batch(self.name, done, time.perf_counter() - started)
             self._log_trouble(done)
 
@@ -257,10 +271,12 @@ class Service:
     # -- relay ---------------------------------------------------------------------------------------------------
 
     async def _relay(self) -> None:
+        assert self.speaking is not None
         shards = Shards(self.settings.database_url, self.name)
         try:
             while True:
                 owned = await shards.own()
+                point("relay.owned")
                 more = False
                 if owned:
                     try:
@@ -302,6 +318,8 @@ class Service:
                     self.log.warning("effects_paused", why=str(away)[:300])
                     taken = []
                 full = full or len(taken) == free
+                if taken:
+                    point("effects.taken")
                 for attempt in taken:
                     running.add(task := asyncio.create_task(self._perform(effect, attempt)))
                     task.add_done_callback(running.discard)
@@ -319,10 +337,12 @@ class Service:
     async def _perform(self, effect: Effect[Any], attempt: Any) -> None:
         try:
             learned = await effect.perform(attempt)
-        except Exception:  # noqa: BLE001 - the attempt stays `calling`; its timer brings it back under the same key
+        except Exception:
             self.log.exception("effect_failed", attempt=str(getattr(attempt, "id", "")))
             return
+        point("effects.performed")
         await self.submit(learned)
+        point("effects.heard")
 
 
 class Shards:

@@ -3,10 +3,11 @@
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.fulfillment.domain import FULFILLMENT, LINE, LOST, Fulfillment, FulfillmentEvent, Verdict
 from shared.machine import Machine
-from shared.schema import JSONB, created, instants, states_check
+from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
 
 SCHEMA: Final = "fulfillment"
@@ -30,7 +31,7 @@ FULFILLMENTS = Table(
         sa.Column("heard", JSONB, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         *instants(),
-        states_check(FULFILLMENT, "state"),  # type: ignore[arg-type]
+        states_check(FULFILLMENT, "state"),
         sa.CheckConstraint(
             f"reached IN ({', '.join(repr(step.value) for step in (*LINE, LOST))})", name="reached_is_on_the_line"
         ),
@@ -61,7 +62,7 @@ EVENTS = Table(
         sa.CheckConstraint(
             f"verdict IN ({', '.join(repr(verdict.value) for verdict in Verdict)})", name="verdict_is_declared"
         ),
-        states_check(FULFILLMENT, "state"),  # type: ignore[arg-type]
+        states_check(FULFILLMENT, "state"),
     ),
     key=("fulfillment_id", "version"),
     discipline=Discipline.APPEND,

@@ -114,7 +114,7 @@ RESERVATIONS: Final = Table(
         sa.Column("fulfillments", JSONB, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        states_check(RESERVATION, "status"),  # type: ignore[arg-type]
+        states_check(RESERVATION, "status"),
         postgresql_with={"fillfactor": 70},
     ),
     key=("order_id",),

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
-from contracts.checkout import CheckoutRefused, PaymentToken, PlaceCheckout
+from contracts.checkout import CheckoutRefused, PaymentToken
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
 from contracts.inventory import (
     CommitStock,
@@ -28,7 +27,6 @@ from contracts.order import (
     ConfirmOrder,
     OrderCancelled,
     OrderConfirmed,
-    OrderLine,
     OrderPlaced,
     OrderRefused,
     PaymentAwaited,
@@ -42,7 +40,7 @@ from contracts.payment import (
     PaymentReleased,
     ReleasePayment,
 )
-from contracts.values import Money, Pick, SkuQuantity
+from contracts.values import Pick, SkuQuantity
 from services.orchestrator.saga import Phase, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
 
@@ -56,10 +54,6 @@ class Checkout:
 
     asked_for: Mapping[str, Any]
     facts: Mapping[str, Any]
-
-    @cached_property
-    def request(self) -> PlaceCheckout:
-        return PlaceCheckout.model_validate(self.asked_for["checkout"])
 
     @property
     def order_id(self) -> UUID:
@@ -81,24 +75,28 @@ class Checkout:
     # -- commands ------------------------------------------------------------------------------------------------
 
     def place_order(self) -> PlaceOrder:
-        request = self.request
-        return PlaceOrder(
-            order_id=self.order_id,
-            storefront=self.storefront,
-            checkout_id=request.checkout_id,
-            customer=request.customer,
-            shipping_address=request.shipping_address,
-            billing_address=request.billing_address,
-            currency=request.total.currency,
-            lines=tuple(
-                OrderLine(sku=line.sku, quantity=line.quantity, unit_price_minor=line.unit_price.amount_minor)
-                for line in request.lines
-            ),
-            discount_minor=_minor(request.discount),
-            tax_minor=_minor(request.tax),
-            shipping_minor=_minor(request.shipping),
-            shipping_tax_minor=_minor(request.shipping_tax),
-            total_minor=request.total.amount_minor,
+        request = self.asked_for["checkout"]
+        amounts = {f"{name}_minor": _minor(request[name]) for name in ("discount", "tax", "shipping", "shipping_tax")}
+        return PlaceOrder.model_validate(
+            {
+                "order_id": self.order_id,
+                "storefront": self.storefront,
+                "checkout_id": request["checkout_id"],
+                "customer": request["customer"],
+                "shipping_address": request["shipping_address"],
+                "billing_address": request["billing_address"],
+                "currency": request["total"]["currency"],
+                "lines": [
+                    {
+                        "sku": line["sku"],
+                        "quantity": line["quantity"],
+                        "unit_price_minor": line["unit_price"]["amount_minor"],
+                    }
+                    for line in request["lines"]
+                ],
+                **amounts,
+                "total_minor": request["total"]["amount_minor"],
+            }
         )
 
     def cancel_order(self) -> CancelOrder:
@@ -189,8 +187,8 @@ class Checkout:
         return message.topic.replace(".", "_")
 
 
-def _minor(money: Money | None) -> int:
-    return 0 if money is None else money.amount_minor
+def _minor(money: Mapping[str, Any] | None) -> int:
+    return 0 if money is None else int(money["amount_minor"])
 
 
 def _ended(state: Checkout, phase: Phase, reason: str) -> Sequence[Said]:

@@ -80,9 +80,7 @@ def overdue(saga: Saga, run: Run, now: datetime) -> Advanced:
         return give_up(saga, run, "no_payment" if unready else "no_answer", now)
     stuck_since = run.stuck_since or (now if patience_gone else None)
     pause = STUCK_ASK_AGAIN_S if stuck_since else ASK_AGAIN_S
-    run = replace(
-        run, asks=run.asks + 1, next_ask_at=now + timedelta(seconds=pause), stuck_since=stuck_since
-    )
+    run = replace(run, asks=run.asks + 1, next_ask_at=now + timedelta(seconds=pause), stuck_since=stuck_since)
     return Advanced(run, _ask_pending(saga, run))
 
 
@@ -105,9 +103,7 @@ def skip(saga: Saga, run: Run, now: datetime) -> Advanced:
     """An operator says that what the run waits for has been seen to by hand."""
     run = replace(run, stuck_since=None)
     for slug in list(run.pending):
-        advanced = (
-            _undone(saga, run, slug, now) if run.phase is Phase.UNDOING else _done(saga, run, slug, None, now)
-        )
+        advanced = _undone(saga, run, slug, now) if run.phase is Phase.UNDOING else _done(saga, run, slug, None, now)
         if advanced.said or not advanced.run.pending:
             return advanced
         run = advanced.run

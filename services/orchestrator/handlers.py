@@ -48,9 +48,13 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
 
     @orchestrator.hears(
         PlaceCheckout,
-        needs_sender=lambda request, sender: [Need.of(ACCEPTED, "key", _key(sender.source, "checkout", request.checkout_id))],
+        needs_sender=lambda request, sender: [
+            Need.of(ACCEPTED, "key", _key(sender.source, "checkout", request.checkout_id))
+        ],
     )
-    def place_checkout(request: PlaceCheckout, rows: Rows, moment: Moment) -> list[Said | CheckoutAccepted | CheckoutRefused]:
+    def place_checkout(
+        request: PlaceCheckout, rows: Rows, moment: Moment
+    ) -> list[Said | CheckoutAccepted | CheckoutRefused]:
         """Begin a checkout, or say again what this id was told."""
         key = _key(moment.source, "checkout", request.checkout_id)
         hash_ = content_hash(request)
@@ -78,7 +82,9 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
 
     @orchestrator.hears(
         ProvidePayment,
-        needs_sender=lambda request, sender: [Need.of(ACCEPTED, "key", _key(sender.source, "checkout", request.checkout_id))],
+        needs_sender=lambda request, sender: [
+            Need.of(ACCEPTED, "key", _key(sender.source, "checkout", request.checkout_id))
+        ],
         then=lambda request, rows: [Need.of(RUNS, "id", *(row.run_id for row in rows.loaded_rows(ACCEPTED)))],
     )
     def provide_payment(request: ProvidePayment, rows: Rows, moment: Moment) -> list[Said | CheckoutRefused]:
@@ -122,7 +128,9 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         if request.amount.amount_minor == 0:
             return [_not_refunded(moment, request, "amount_is_zero")]
         if any(run.changing is not None for run in rows.where(RUNS, "order_id", request.order_id)):
-            raise NotYet("order_busy: another change of this order is under way", [_not_refunded(moment, request, "order_busy")])
+            raise NotYet(
+                "order_busy: another change of this order is under way", [_not_refunded(moment, request, "order_busy")]
+            )
         run_id = moment.new_id()
         rows.put(Accepted(key, hash_, request.order_id, run_id, "", ""))
         asked_for = {
@@ -233,6 +241,3 @@ def _not_refunded(moment: Moment, request: RequestRefund, reason: str) -> Publis
         refund_id=request.refund_id, order_id=request.order_id, refunded=False, amount=request.amount, reason=reason
     )
     return Publish(moment.source, concluded)
-
-
-

@@ -113,9 +113,7 @@ REFUND = Saga(
             undo=Refund.abandon_refund,
             undone=RefundAbandoned,
         ),
-        Step(
-            "refund payment", do=Refund.refund_payment, done=PaymentRefunded, refused=(PaymentRefundRefused,)
-        ),
+        Step("refund payment", do=Refund.refund_payment, done=PaymentRefunded, refused=(PaymentRefundRefused,)),
         Step("settle refund", do=Refund.settle_refund, done=RefundSettled),
     ],
     ended=_ended,

@@ -31,7 +31,9 @@ def checkout_problem(request: PlaceCheckout) -> Problem | None:
         return Problem("discount_above_goods", f"goods are {goods}, the discount is {amounts['discount']}")
     total = goods - amounts["discount"] + amounts["tax"] + amounts["shipping"] + amounts["shipping_tax"]
     if total != request.total.amount_minor:
-        return Problem("totals_do_not_add_up", f"the parts add up to {total}, the total says {request.total.amount_minor}")
+        return Problem(
+            "totals_do_not_add_up", f"the parts add up to {total}, the total says {request.total.amount_minor}"
+        )
     if total > MAX_AMOUNT_MINOR:
         return Problem("amount_too_large", f"{total} is above {MAX_AMOUNT_MINOR}")
     return None

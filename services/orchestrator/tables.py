@@ -36,11 +36,13 @@ RUNS = Table(
         sa.Column("stuck_since", sa.DateTime(timezone=True)),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        states_check(PHASES, "phase"),  # type: ignore[arg-type]
+        states_check(PHASES, "phase"),
         sa.CheckConstraint(
             "(changing IS NULL) = (phase IN ('completed', 'cancelled'))", name="a_run_changes_its_order_until_it_ends"
         ),
-        sa.Index("one_changing_run_per_order", "changing", unique=True, postgresql_where=sa.text("changing IS NOT NULL")),
+        sa.Index(
+            "one_changing_run_per_order", "changing", unique=True, postgresql_where=sa.text("changing IS NOT NULL")
+        ),
         sa.Index("runs_by_order", "order_id"),
         sa.Index("stuck_runs", "stuck_since", postgresql_where=sa.text("stuck_since IS NOT NULL")),
     ),
