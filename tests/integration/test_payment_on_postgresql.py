@@ -1,0 +1,153 @@
+"""Replicas of the payment service on one real PostgreSQL: workers take attempts while the same orders are released."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from contracts.message import Message
+from contracts.payment import AuthorizePayment, RefundPayment, ReleasePayment
+from services.payment.domain import PaymentPolicy
+from services.payment.effects import payment_effect
+from services.payment.handlers import make_consumer
+from services.payment.tables import SCHEMA
+from services.sandbox.environment import Environment, prepare
+from services.sandbox.servers import Servers
+from shared.batch import Batches, Heard
+from shared.ids import new_id
+from shared.postgres import PostgresStore, connect_pool
+from tests.support.company import envelope_of
+from tests.support.scripted_provider import ScriptedProvider
+
+REPLICAS, ORDERS, AMOUNT = 3, 60, 1000
+POLICY = PaymentPolicy(attempt_overdue_s=0.05, schedule_s=(0.01, 0.05))
+PASSES = 200
+
+
+@pytest.fixture(scope="module")
+def environment(servers: Servers) -> Iterator[Environment]:
+    made = prepare(servers, "payment_test")
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
+    url = environment.env["PAYMENT_DATABASE_URL"]
+    pools = [await connect_pool(url, name=f"payment {number}", max_size=3) for number in range(REPLICAS)]
+    yield [Batches(make_consumer(POLICY), PostgresStore(pool, SCHEMA), new_id) for pool in pools]
+    for pool in pools:
+        await pool.close()
+
+
+@pytest.fixture
+async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
+    await connection.execute("SET search_path = payments")
+    yield connection
+    await connection.close()
+
+
+def heard(message: Message, key: str | None = None) -> Heard:
+    id_ = new_id()
+    envelope = envelope_of(message, id_=id_, source="orchestrator", now=datetime.now(UTC), command_key=key)
+    return Heard("payment", envelope, id_)
+
+
+def authorize(order: UUID, token: str) -> Heard:
+    command = AuthorizePayment(order_id=order, amount_minor=AMOUNT, currency="EUR", method="card", token=token)
+    return heard(command, f"orchestrator/{order}/pay/do")
+
+
+def release(order: UUID) -> Heard:
+    return heard(ReleasePayment(order_id=order, reason="expired"), f"orchestrator/{order}/pay/undo")
+
+
+async def works(replica: Batches, provider: ScriptedProvider) -> int:
+    """One pass of a worker: takes, calls, tells."""
+    effect = payment_effect(provider)
+    taken = await effect.take(replica.store, 7)
+    await replica.run([heard(await effect.perform(attempt)) for attempt in taken], due=True)
+    return len(taken)
+
+
+async def until_quiet(replicas: list[Batches], provider: ScriptedProvider, owner: asyncpg.Connection) -> None:
+    waiting = "SELECT count(*) FROM attempts WHERE state IN ('open', 'calling', 'unknown')"
+    for _ in range(PASSES):
+        await asyncio.gather(*(works(replica, provider) for replica in replicas))
+        if await owner.fetchval(waiting) == 0:
+            return
+    raise AssertionError("attempts are never known")
+
+
+async def test_releases_racing_with_workers_leave_no_money_anywhere(
+    replicas: list[Batches], owner: asyncpg.Connection
+) -> None:
+    provider = ScriptedProvider(lambda: datetime.now(UTC))
+    orders = [new_id() for _ in range(ORDERS)]
+    tokens = ("tok_ok", "tok_do_then_timeout", "tok_pending", "tok_declined", "tok_ok_refund_timeout")
+    await replicas[0].run([authorize(order, tokens[n % len(tokens)]) for n, order in enumerate(orders)])
+
+    async def releases() -> None:
+        for first in range(0, ORDERS, 10):
+            await replicas[0].run([release(order) for order in orders[first : first + 10]])
+
+    await asyncio.gather(releases(), *(works(replica, provider) for replica in replicas for _ in range(4)))
+    await until_quiet(replicas, provider, owner)
+
+    books = provider.books()["payments"]
+    assert all(row["status"] != "pending" and row["captured_minor"] == row["refunded_minor"] for row in books)
+    assert len({row["reference"] for row in books}) == len(books)
+    answers = "SELECT count(*) FROM answers WHERE state = 'answered' AND command_key LIKE '%' || $1"
+    assert await owner.fetchval(answers, "/undo") == ORDERS
+    assert await owner.fetchval(answers, "/do") == ORDERS
+    captured = sum(row["captured_minor"] for row in books)
+    assert await owner.fetchval("SELECT sum(captured_minor)::bigint FROM payments") == captured
+    assert await owner.fetchval("SELECT sum(refunded_minor)::bigint FROM payments") == captured
+    assert await owner.fetchval("SELECT count(*) FROM parked") == 0
+
+
+async def test_refunds_at_the_same_instant_never_exceed_what_was_captured(
+    replicas: list[Batches], owner: asyncpg.Connection
+) -> None:
+    provider, order = ScriptedProvider(lambda: datetime.now(UTC)), new_id()
+    await replicas[0].run([authorize(order, "tok_ok")])
+    await until_quiet(replicas, provider, owner)
+
+    async def refund(replica: Batches, number: int) -> None:
+        id_ = new_id()
+        command = RefundPayment(order_id=order, refund_id=id_, amount_minor=400, currency="EUR")
+        await replica.run([heard(command, f"orchestrator/refund {number}/pay/do")])
+
+    await asyncio.gather(*(refund(replicas[number % REPLICAS], number) for number in range(9)))
+    await until_quiet(replicas, provider, owner)
+    (payment,) = provider.books()["payments"]
+    assert payment["refunded_minor"] == 800
+    assert await owner.fetchval("SELECT refunded_minor FROM payments WHERE order_id = $1", order) == 800
+    states = await owner.fetch("SELECT state, count(*) FROM refunds WHERE order_id = $1 GROUP BY state", order)
+    assert {row[0]: row[1] for row in states} == {"refunded": 2}
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("UPDATE payments SET state = 'authorized' WHERE state = 'returned'", "payments_state_moves_only_by_its_table"),
+        ("UPDATE payments SET refunded_minor = captured_minor + 1", "refunded_never_above_captured"),
+        ("UPDATE payments SET captured_minor = amount_minor + 1", "captured_never_above_amount"),
+        ("UPDATE attempts SET state = 'open', outcome = '' WHERE state = 'known'", "attempts_state_moves"),
+    ],
+)
+async def test_a_hand_written_update_cannot_move_money(
+    replicas: list[Batches], owner: asyncpg.Connection, statement: str, rule: str
+) -> None:
+    provider, order = ScriptedProvider(lambda: datetime.now(UTC)), new_id()
+    await replicas[0].run([authorize(order, "tok_ok")])
+    await until_quiet(replicas, provider, owner)
+    await replicas[0].run([release(order)])
+    await until_quiet(replicas, provider, owner)
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await owner.execute(statement)
+    assert rule in str(refused.value.constraint_name)
