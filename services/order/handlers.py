@@ -314,10 +314,10 @@ def _follow(story: Story, items: Sequence[Sequence[Item]], rows: Rows, policy: O
         for item in moves:
             rows.put(item)
     order_id = story.order.id
-    reached = progress(rows.where(ITEMS, "order_id", order_id)) if any(items) else story.order.state
-    for on in way(PROGRESS, story.order.state, reached, TRACK) or ():
+    reached = progress(rows.where(ITEMS, "order_id", order_id)) if any(items) else story.state
+    for on in way(PROGRESS, story.state, reached, TRACK) or ():
         story.move(on, detail=parcels(rows.where(SHIPMENTS, "order_id", order_id)))
-        if story.order.state is OrderState.DELIVERED:
+        if story.state is OrderState.DELIVERED:
             ends = now + timedelta(seconds=policy.return_window_s)
             rows.set_timer(RETURN_WINDOW, order_id, ends, ReturnWindowPassed(order_id=order_id))
 

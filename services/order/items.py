@@ -68,12 +68,10 @@ def counted(items: Sequence[Item], shipments: Sequence[Shipment]) -> list[Item]:
     found = []
     for item in sorted(items, key=lambda item: item.line_no):
         if item.live:
-            item = replace(
-                item,
-                labeled_quantity=_take(labeled, item),
-                shipped_quantity=_take(left, item),
-                delivered_quantity=_take(arrived, item),
-            )
+            counts = _take(labeled, item), _take(left, item), _take(arrived, item)
+            if counts != (item.labeled_quantity, item.shipped_quantity, item.delivered_quantity):
+                labels, gone, there = counts
+                item = replace(item, labeled_quantity=labels, shipped_quantity=gone, delivered_quantity=there)
         found.append(item)
     return found
 

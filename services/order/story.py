@@ -113,18 +113,23 @@ PUBLIC: Final[Mapping[OrderState, type[OrderEvent]]] = {
 
 @dataclass(slots=True)
 class Story:
-    """The lines one decision adds to one order, and the order's rows to keep: one per move of its state."""
+    """The lines one decision adds to one order, and the order's rows to keep: one per move of its state.
+
+    `order` is the last row kept; state and counters run ahead of it until the next is.
+    """
 
     order: Order
     cause: Cause
     rows: list[Order] = field(default_factory=list)
     lines: list[StoryLine] = field(default_factory=list)
     said: list[Announced] = field(default_factory=list)
-    _open: bool = False  # the order differs from its last row to keep
-    _state: OrderState | None = None  # as the last row to keep has it
+    state: OrderState = field(init=False)
+    _sequence: int = field(init=False)
+    _public_sequence: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._state = self.order.state
+        self.state = self.order.state
+        self._sequence, self._public_sequence = self.order.last_sequence, self.order.last_public_sequence
 
     def move(
         self,
@@ -136,12 +141,11 @@ class Story:
         quietly: bool = False,
     ) -> None:
         """Move the order by its table, and tell it. `quietly`: in passing, of no interest to a storefront."""
-        if self._open and self.order.state is not self._state:
+        if self.state is not self.order.state:
             self._keep()  # the database's trigger sees every single move
-        state = PROGRESS.to(self.order.state, on)
-        self.order = replace(self.order, state=state)
-        public = None if quietly else PUBLIC[state]
-        self.tell(f"order.{state}", reason=reason, metadata=metadata, detail=detail, public=public)
+        self.state = PROGRESS.to(self.state, on)
+        public = None if quietly else PUBLIC[self.state]
+        self.tell(f"order.{self.state}", reason=reason, metadata=metadata, detail=detail, public=public)
 
     def tell(
         self,
@@ -153,24 +157,17 @@ class Story:
         public: type[OrderEvent] | None = None,
     ) -> None:
         """Append one line; with `public`, a storefront hears it."""
-        order, cause = self.order, self.cause
-        public_sequence = order.last_public_sequence + 1 if public else None
-        said = None
-        if public is not None and public_sequence is not None:
-            said = Announced(
-                _event(public, order, public_sequence, cause.occurred_at, reason, detail or {}), cause.new_id()
-            )
+        cause, said = self.cause, None
+        self._sequence += 1
+        if public is not None:
+            self._public_sequence += 1
+            said = Announced(self._event(public, reason, detail or {}), cause.new_id())
             self.said.append(said)
-        self.order = replace(
-            order,
-            last_sequence=order.last_sequence + 1,
-            last_public_sequence=public_sequence or order.last_public_sequence,
-        )
         self.lines.append(
             StoryLine(
-                order_id=order.id,
-                sequence=order.last_sequence + 1,
-                public_sequence=public_sequence,
+                order_id=self.order.id,
+                sequence=self._sequence,
+                public_sequence=said.event.sequence if said else None,
                 name=name,
                 occurred_at=cause.occurred_at,
                 actor_kind=cause.actor.kind,
@@ -183,17 +180,36 @@ class Story:
                 event=said.event.model_dump(mode="json") if said else None,
             )
         )
-        self._open = True
 
-    def end(self) -> "Story":
+    def end(self) -> None:
         """Close the last row to keep."""
-        if self._open:
+        if self._sequence != self.order.last_sequence:
             self._keep()
-        return self
 
     def _keep(self) -> None:
+        self.order = replace(
+            self.order,
+            state=self.state,
+            last_sequence=self._sequence,
+            last_public_sequence=self._public_sequence,
+        )
         self.rows.append(self.order)
-        self._open, self._state = False, self.order.state
+
+    def _event(self, event: type[OrderEvent], reason: str, detail: Mapping[str, str]) -> OrderEvent:
+        order = self.order
+        return event(
+            order_id=order.id,
+            checkout_id=order.checkout_id,
+            sequence=self._public_sequence,
+            state=self.state.value,
+            refund_standing=order.refund_standing.value,
+            occurred_at=self.cause.occurred_at,
+            currency=order.currency,
+            total_minor=order.total_minor,
+            refunded_minor=order.refunded_minor,
+            reason=reason[:MAX_REASON],
+            detail=dict(sorted(detail.items())),
+        )
 
 
 def said_before(line: StoryLine) -> Announced:
@@ -202,26 +218,3 @@ def said_before(line: StoryLine) -> Announced:
     event = MESSAGES[line.event_type].model_validate(line.event)
     assert isinstance(event, OrderEvent)
     return Announced(event, line.event_id)
-
-
-def _event(
-    event: type[OrderEvent],
-    order: Order,
-    sequence: int,
-    occurred_at: datetime,
-    reason: str,
-    detail: Mapping[str, str],
-) -> OrderEvent:
-    return event(
-        order_id=order.id,
-        checkout_id=order.checkout_id,
-        sequence=sequence,
-        state=order.state.value,
-        refund_standing=order.refund_standing.value,
-        occurred_at=occurred_at,
-        currency=order.currency,
-        total_minor=order.total_minor,
-        refunded_minor=order.refunded_minor,
-        reason=reason[:MAX_REASON],
-        detail=dict(sorted(detail.items())),
-    )
