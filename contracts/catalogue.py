@@ -109,17 +109,24 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
 
 AFTERWARDS: Final[Mapping[type[Message], str]] = {
     checkout.PlaceCheckout: (
-        "Answered at once by `CheckoutAccepted` (with the `order_id`) or `CheckoutRefused`. Then the order's events "
-        "follow, `order.placed` first, and sooner or later either `order.confirmed` (paid, stock allocated) or "
-        "`order.cancelled` (`reason`: stock_short, payment_declined, expired, ...). After `order.confirmed`: "
-        "`order.processing`, `order.fulfilled`, `order.shipped`, `order.delivered`, `order.completed`. The same "
-        "`checkout_id` with the same content is answered the same way again and does nothing else."
+        "Answered at once by `CheckoutAccepted` (with the `order_id`) or `CheckoutRefused` (`reason`: key_reused, "
+        "mixed_currencies, totals_do_not_add_up, discount_above_goods, amount_too_large). An accepted checkout whose "
+        "order cannot be placed after all is refused too (unknown_currency). Then the order's events follow, "
+        "`order.placed` first, and sooner or later either `order.confirmed` (paid, stock allocated) or "
+        "`order.cancelled` (`reason`: stock_short, unknown_sku, payment_declined, expired, stock_gone, no_payment, "
+        "no_answer). After `order.confirmed`: `order.processing`, `order.fulfilled`, `order.shipped`, "
+        "`order.delivered`, `order.completed`. The same `checkout_id` with the same content is answered the same way "
+        "again and does nothing else."
     ),
     checkout.ProvidePayment: (
         "Answered by what becomes of the order: `order.confirmed` or `order.cancelled`. `CheckoutRefused` says "
         "`unknown_checkout` or `payment_not_expected`."
     ),
-    checkout.RequestRefund: "Answered by `RefundConcluded`; money that went back is also told by `order.refunded`.",
+    checkout.RequestRefund: (
+        "Answered by `RefundConcluded`, `refunded` or not (`reason`: unknown_order, not_paid, wrong_currency, "
+        "above_refundable, amount_is_zero, order_busy, key_reused). Money that went back is also told by "
+        "`order.refunded`."
+    ),
     checkout.ReplayOrderEvents: (
         "Answered by the order's own events after `after_sequence`, in order, under the ids they were first sent with; "
         "`MessageRefused` says `unknown_order`."

@@ -15,7 +15,14 @@ from contracts.examples import EXAMPLES
 from contracts.generate import broken_promises, files, generate
 from contracts.message import MESSAGES, Kind, Message
 from contracts.schemas import example_of, schema_of
+from services.fulfillment import handlers as fulfillment
+from services.inventory import handlers as inventory
+from services.order import handlers as order
+from services.payment.domain import PaymentPolicy
+from services.payment.handlers import make_consumer as make_payment
+from shared.consumer import Consumer
 
+CONSUMERS = (order.consumer, inventory.consumer, make_payment(PaymentPolicy()), fulfillment.consumer)
 EVERY = pytest.mark.parametrize("message", messages(), ids=lambda message: message.topic)
 
 
@@ -44,6 +51,14 @@ def test_every_message_has_an_example_and_every_question_its_answers() -> None:
     assert replies == {answer for found in ANSWERS.values() for answer in found if answer.kind is Kind.REPLY} | set(
         FRAME_REPLIES
     )
+
+
+@pytest.mark.parametrize("consumer", CONSUMERS, ids=lambda consumer: consumer.name)
+def test_services_answer_what_the_catalogue_says(consumer: Consumer) -> None:
+    heard = [hearing.message_type for hearing in consumer.hearings.values()]
+    may_answer = {answer for message in heard for answer in ANSWERS.get(message, ())} | set(FRAME_REPLIES)
+    said = {message for hearing in consumer.hearings.values() for message in hearing.says}
+    assert {message for message in said if message.kind is Kind.REPLY} <= may_answer
 
 
 @EVERY
