@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -45,15 +46,19 @@ def _inventory(_: PaymentProvider) -> Part:
 
 
 def _payment(provider: PaymentProvider) -> Part:
-    from services.payment import effects, handlers, tables
+    from services.payment import effects, tables
+
+    return Part(
+        "payment", _payment_consumer(), tables.TABLES, tables.MACHINES, (effects.payment_effect(provider),)
+    )
+
+
+@cache  # a registration table holds no state; making one costs more than a schedule of the simulator can afford
+def _payment_consumer() -> Consumer:
+    from services.payment import handlers
     from services.payment.domain import PaymentPolicy
 
-    async def perform(attempt: Any) -> Message:
-        return await effects.ask(provider, attempt)
-
-    consumer = handlers.make_consumer(PaymentPolicy())
-    effect = Effect(tables.ATTEMPTS, perform, effects.CallSettings().at_once)
-    return Part("payment", consumer, tables.TABLES, tables.MACHINES, (effect,))
+    return handlers.make_consumer(PaymentPolicy(webhook_url="http://payment.test/webhooks"))
 
 
 def _fulfillment(_: PaymentProvider) -> Part:
@@ -63,10 +68,16 @@ def _fulfillment(_: PaymentProvider) -> Part:
 
 
 def _orchestrator(_: PaymentProvider) -> Part:
-    from services.orchestrator import handlers, tables
+    from services.orchestrator import tables
 
-    consumer = handlers.make_consumer(handlers.CheckoutPolicy())
-    return Part("orchestrator", consumer, tables.TABLES, tables.MACHINES)
+    return Part("orchestrator", _orchestrator_consumer(), tables.TABLES, tables.MACHINES)
+
+
+@cache
+def _orchestrator_consumer() -> Consumer:
+    from services.orchestrator import handlers
+
+    return handlers.make_consumer(handlers.CheckoutPolicy())
 
 
 PARTS: Final[Mapping[str, Callable[[PaymentProvider], Part]]] = {

@@ -103,6 +103,7 @@ class MemoryStore:
         self.blocked: set[MemoryTransaction] = set()
         self.position = 0
         self.commits = 0
+        self._soonest: tuple[int, datetime | None] = (0, None)
 
     # -- Store ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +152,10 @@ class MemoryStore:
             self.stored.setdefault(table, _Stored()).keep(table.key_of(row), row)
 
     def next_due(self) -> datetime | None:
-        return min((row.not_before for row in self.due.values()), default=None)
+        """The instant of the soonest row; looked up once per commit."""
+        if self._soonest[0] != self.commits:
+            self._soonest = (self.commits, min((row.not_before for row in self.due.values()), default=None))
+        return self._soonest[1]
 
     def said(self) -> list[OutboxRow]:
         """What waits to be published, oldest first."""
@@ -375,8 +379,10 @@ class MemoryTransaction:
         self._change(table, key, before, row)
 
     def _change(self, table: Table[Any], key: Key, before: Any, row: Any) -> None:
-        if before is not None and table.fixed:
-            row = replace(row, **{column: getattr(before, column) for column in table.fixed})
+        if before is not None:
+            changed = {column: was for column in table.fixed if (was := getattr(before, column)) != getattr(row, column)}
+            if changed:
+                row = replace(row, **changed)
         row = _through_json(table, row)
         self._check(table, before, row)
         self._rows[table, key] = row
@@ -532,6 +538,9 @@ def _through_json(table: Table[Any], row: Any) -> Any:
     columns = _JSON.get(table)
     if columns is None:
         columns = _JSON[table] = tuple(c.name for c in table.sql.columns if isinstance(c.type, sa.JSON))
-    if not columns:
-        return row
-    return replace(row, **{column: orjson.loads(orjson.dumps(getattr(row, column))) for column in columns})
+    changed = {}
+    for column in columns:
+        value = getattr(row, column)
+        if (back := orjson.loads(orjson.dumps(value))) != value:
+            changed[column] = back
+    return replace(row, **changed) if changed else row

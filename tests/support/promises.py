@@ -7,7 +7,6 @@ not understood is listed in `Promises.not_understood`, and holds in PostgreSQL o
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -32,18 +31,19 @@ class NotUnderstood(Exception):
 
 @dataclass(frozen=True)
 class Check:
+    """`nullable` are the columns whose NULL makes the answer unknown, where the SQL does not ask for NULL itself."""
+
     name: str
-    columns: tuple[str, ...]
-    asks_for_null: bool
-    code: CodeType
+    nullable: tuple[str, ...]
+    asks: Callable[[Any], Any]
 
     def holds(self, row: Any) -> bool | None:
         """None: unknown, which a CHECK lets pass as SQL does."""
-        values = {column: getattr(row, column) for column in self.columns}
-        if not self.asks_for_null and None in values.values():
-            return None
+        for column in self.nullable:
+            if getattr(row, column) is None:
+                return None
         try:
-            return bool(eval(self.code, {"__builtins__": {}, **_CALLS}, values))
+            return bool(self.asks(row))
         except TypeError:
             return None
 
@@ -115,12 +115,13 @@ def _understander(table: Table[Any]) -> Callable[[str, Any], Check]:
     def understand(name: str, sql: Any) -> Check:
         if not isinstance(sql, str):
             sql = str(sql.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
-        return _check_of(name, sql, frozenset(table.columns))
+        nullable = frozenset(column.name for column in table.sql.columns if column.nullable)
+        return _check_of(name, sql, frozenset(table.columns), nullable)
 
     return understand
 
 
-def _check_of(name: str, sql: str, columns: frozenset[str]) -> Check:
+def _check_of(name: str, sql: str, columns: frozenset[str], nullable: frozenset[str]) -> Check:
     used: dict[str, None] = {}
     parts: list[str] = []
     lists: list[int] = []
@@ -141,10 +142,11 @@ def _check_of(name: str, sql: str, columns: frozenset[str]) -> Check:
             depth -= 1
         parts.append(_word(token, columns, used))
     try:
-        code = compile(" ".join(parts), f"<{name}>", "eval")
+        asks = eval(f"lambda row: {' '.join(parts)}", {"__builtins__": {}, **_CALLS})
     except SyntaxError:
         raise NotUnderstood(sql) from None
-    return Check(name, tuple(used), " is " in f" {' '.join(parts)} ", code)
+    asks_for_null = "is" in parts
+    return Check(name, () if asks_for_null else tuple(column for column in used if column in nullable), asks)
 
 
 def _word(token: str, columns: frozenset[str], used: dict[str, None]) -> str:
@@ -154,7 +156,7 @@ def _word(token: str, columns: frozenset[str], used: dict[str, None]) -> str:
         column = token.rpartition(".")[2]
         if column in columns:
             used[column] = None
-            return column
+            return f"row.{column}"
         if token.lower() in _CALLS:
             return token.lower()
         word = _WORDS.get(token.lower())

@@ -1,0 +1,229 @@
+"""What must hold when everything is quiet, whatever went wrong before: stock, money, promises, messages. In one place.
+
+Each check yields sentences about what is broken; none means that it holds.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from contracts.checkout import CheckoutAccepted, CheckoutRefused, PlaceCheckout, RefundConcluded, RequestRefund
+from services.inventory import tables as inventory
+from services.inventory.domain import ReservationStatus
+from services.orchestrator import tables as sagas
+from services.order import tables as orders
+from services.order.lifecycle import OrderState, RefundState
+from services.payment import tables as payments
+from services.payment.domain import AttemptState
+from shared.envelope import content_hash
+from shared.topology import SERVICES
+from tests.simulation.cluster import Cluster
+from tests.support.memory import MemoryStore
+
+Check = Callable[[Cluster], Iterator[str]]
+ENDED: Final = (OrderState.CANCELLED, OrderState.COMPLETED)
+PUBLIC: Final = "waybill.order."
+
+
+def broken(cluster: Cluster) -> list[str]:
+    """Every sentence of every check."""
+    return [f"{check.__name__}: {sentence}" for check in CHECKS for sentence in check(cluster)]
+
+
+# -- stock -----------------------------------------------------------------------------------------------------------
+
+
+def nothing_is_oversold(cluster: Cluster) -> Iterator[str]:
+    for shelf in cluster.stores["inventory"].rows(inventory.SHELVES):
+        if min(shelf.on_hand, shelf.held, shelf.allocated, shelf.free) < 0:
+            yield f"{shelf}"
+
+
+def counters_are_movements(cluster: Cluster) -> Iterator[str]:
+    store = cluster.stores["inventory"]
+    sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for move in store.rows(inventory.MOVEMENTS):
+        sums[move.sku, move.warehouse].update(
+            on_hand=move.on_hand_delta, held=move.held_delta, allocated=move.allocated_delta
+        )
+    for shelf in store.rows(inventory.SHELVES):
+        for name, total in sums[shelf.sku, shelf.warehouse].items():
+            if getattr(shelf, name) != total:
+                yield f"{shelf} but the movements of {name} add up to {total}"
+
+
+def counters_are_reservations(cluster: Cluster) -> Iterator[str]:
+    """When it is quiet, nothing is held, and nothing allocated that has not shipped."""
+    store = cluster.stores["inventory"]
+    for reservation in store.rows(inventory.RESERVATIONS):
+        if reservation.status in (ReservationStatus.HELD, ReservationStatus.COMMITTED):
+            yield f"{reservation} did not end"
+    for shelf in store.rows(inventory.SHELVES):
+        if shelf.held or shelf.allocated:
+            yield f"{shelf} keeps what no order will take"
+
+
+def stock_follows_the_order(cluster: Cluster) -> Iterator[str]:
+    reserved = {row.order_id: row.status for row in cluster.stores["inventory"].rows(inventory.RESERVATIONS)}
+    for order in cluster.stores["order"].rows(orders.ORDERS):
+        status = reserved.get(order.id)
+        if (order.state is OrderState.CANCELLED) == (status is ReservationStatus.SHIPPED):
+            yield f"order {order.id} is {order.state}, its stock {status}"
+
+
+# -- money -----------------------------------------------------------------------------------------------------------
+
+
+def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
+    """No double charge; a cancelled order keeps nothing; a kept one was paid exactly once and in full."""
+    by_order: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for payment in cluster.provider.books()["payments"]:
+        by_order[payment["reference"]].append(payment)
+        if payment["refunded_minor"] > payment["captured_minor"]:
+            yield f"refunded more than captured: {payment}"
+    for order in cluster.stores["order"].rows(orders.ORDERS):
+        made = by_order.pop(str(order.id), [])
+        kept = [one for one in made if one["captured_minor"] > one["refunded_minor"]]
+        if len(kept) > 1:
+            yield f"order {order.id} was charged twice: {kept}"
+        if any(one["status"] in ("authorized", "pending") for one in made):
+            yield f"order {order.id} is {order.state} and its money is not decided: {made}"
+        captured = sum(one["captured_minor"] for one in made)
+        refunded = sum(one["refunded_minor"] for one in made)
+        if order.state is OrderState.CANCELLED and captured != refunded:
+            yield f"order {order.id} is cancelled and keeps {captured - refunded}"
+        if order.state is not OrderState.CANCELLED:
+            if captured != order.total_minor:
+                yield f"order {order.id} of {order.total_minor} was paid {captured}"
+            if refunded != order.refunded_minor:
+                yield f"order {order.id} says refunded {order.refunded_minor}, the provider {refunded}"
+    for reference, made in by_order.items():
+        if any(one["captured_minor"] != one["refunded_minor"] or one["status"] == "authorized" for one in made):
+            yield f"money without an order {reference}: {made}"
+
+
+def our_books_are_the_providers(cluster: Cluster) -> Iterator[str]:
+    books: dict[str, Counter[str]] = defaultdict(Counter)
+    for payment in cluster.provider.books()["payments"]:
+        books[payment["reference"]].update(captured=payment["captured_minor"], refunded=payment["refunded_minor"])
+    for payment in cluster.stores["payment"].rows(payments.PAYMENTS):
+        theirs = books[str(payment.order_id)]
+        if (payment.captured_minor, payment.refunded_minor) != (theirs["captured"], theirs["refunded"]):
+            yield f"{payment} but the provider says {dict(theirs)}"
+        if payment.refund_reserved_minor:
+            yield f"{payment} still sets money aside"
+    for attempt in cluster.stores["payment"].rows(payments.ATTEMPTS):
+        if attempt.state not in (AttemptState.KNOWN, AttemptState.WITHDRAWN):
+            yield f"{attempt} did not end"
+
+
+def refunds_add_up(cluster: Cluster) -> Iterator[str]:
+    store = cluster.stores["order"]
+    settled: Counter[Any] = Counter()
+    for refund in store.rows(orders.REFUNDS):
+        if refund.state is RefundState.OPENED:
+            yield f"{refund} did not end"
+        elif refund.state is RefundState.SETTLED:
+            settled[refund.order_id] += refund.amount_minor
+    concluded: Counter[str] = Counter()
+    for shop in cluster.shops.values():
+        told = {said["refund_id"]: said for type_, said in shop.heard if type_ == RefundConcluded.full_type}
+        for said in told.values():
+            if said["refunded"]:
+                concluded[said["order_id"]] += said["amount"]["amount_minor"]
+    for order in store.rows(orders.ORDERS):
+        if not order.refunded_minor == settled[order.id] == concluded[str(order.id)] <= order.total_minor:
+            yield f"order {order.id}: {order.refunded_minor}, {settled[order.id]}, {concluded[str(order.id)]}"
+
+
+# -- promises --------------------------------------------------------------------------------------------------------
+
+
+def every_order_ended(cluster: Cluster) -> Iterator[str]:
+    for order in cluster.stores["order"].rows(orders.ORDERS):
+        if order.state not in ENDED:
+            yield f"order {order.id} is still {order.state}"
+    for run in cluster.stores["orchestrator"].rows(sagas.RUNS):
+        if run.changing is not None:
+            yield f"{run.saga} {run.id} of order {run.order_id} still waits for {run.pending}"
+
+
+def every_request_was_answered(cluster: Cluster) -> Iterator[str]:
+    for shop in cluster.shops.values():
+        told = Counter((type_, said.get("checkout_id") or said.get("refund_id")) for type_, said in shop.heard)
+        reasons = {(said["checkout_id"], said["reason"]) for type_, said in shop.heard if type_ == CheckoutRefused.full_type}
+        contents: dict[str, set[str]] = defaultdict(set)
+        for message in shop.asked:
+            if isinstance(message, PlaceCheckout):
+                id_ = message.checkout_id
+                contents[id_].add(content_hash(message))
+                if not told[CheckoutAccepted.full_type, id_] + told[CheckoutRefused.full_type, id_]:
+                    yield f"{shop.name} never heard of checkout {id_}"
+            elif isinstance(message, RequestRefund) and not told[RefundConcluded.full_type, message.refund_id]:
+                yield f"{shop.name} never heard of refund {message.refund_id}"
+        for id_, hashes in contents.items():
+            if (len(hashes) > 1) != ((id_, "key_reused") in reasons):
+                yield f"{shop.name}: checkout {id_} had {len(hashes)} contents, and was told {reasons}"
+        for id_, order_id in shop.orders.items():
+            ended = any(
+                type_ in (f"{PUBLIC}confirmed.v1", f"{PUBLIC}cancelled.v1") and said["order_id"] == order_id
+                for type_, said in shop.heard
+            )
+            if not ended and not told[CheckoutRefused.full_type, id_]:
+                yield f"{shop.name} never heard how order {order_id} ended"
+
+
+def sequences_are_gapless(cluster: Cluster) -> Iterator[str]:
+    heard: dict[str, list[int]] = defaultdict(list)
+    for shop in cluster.shops.values():
+        for type_, said in shop.heard:
+            if type_.startswith(PUBLIC):
+                heard[said["order_id"]].append(said["sequence"])
+    lines: dict[Any, list[int]] = defaultdict(list)
+    for line in cluster.stores["order"].rows(orders.EVENTS):
+        lines[line.order_id].append(line.sequence)
+    for order in cluster.stores["order"].rows(orders.ORDERS):
+        if sorted(heard[str(order.id)]) != list(range(1, order.last_public_sequence + 1)):
+            yield f"order {order.id}: events {sorted(heard[str(order.id)])} of {order.last_public_sequence}"
+        if sorted(lines[order.id]) != list(range(1, order.last_sequence + 1)):
+            yield f"order {order.id}: story {sorted(lines[order.id])} of {order.last_sequence}"
+
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+
+def nothing_is_left_over(cluster: Cluster) -> Iterator[str]:
+    for name, store in cluster.stores.items():
+        yield from (f"{name}: {sentence}" for sentence in _left_in(store))
+    for queue, deliveries in cluster.broker.ready.items():
+        if deliveries:
+            yield f"{queue} still has {len(deliveries)} messages"
+
+
+def _left_in(store: MemoryStore) -> Iterator[str]:
+    for row in store.parked.values():
+        yield f"parked {row.head.get('type')}: {row.reason}: {row.error}"
+    for due in store.due.values():
+        yield f"still due: {due.head.get('type')} {due.name} {due.owner}"
+    if store.outbox:
+        yield f"{len(store.outbox)} messages were never said"
+    if store.locks:
+        yield f"locks are held: {list(store.locks)}"
+    for claim, heard in store.inbox.items():
+        if heard.state == "waiting" or (heard.state == "trying" and claim[0] in SERVICES):
+            yield f"{claim} is still {heard.state}"
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    nothing_is_oversold,
+    counters_are_movements,
+    counters_are_reservations,
+    stock_follows_the_order,
+    money_is_where_the_order_says,
+    our_books_are_the_providers,
+    refunds_add_up,
+    every_order_ended,
+    every_request_was_answered,
+    sequences_are_gapless,
+    nothing_is_left_over,
+)

@@ -1,0 +1,159 @@
+"""The world outside: a payment provider that may not answer, a warehouse that reports, storefronts that ask and listen."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from contracts.checkout import CheckoutAccepted, RequestRefund
+from contracts.fulfillment import ReportShipment
+from contracts.message import Message
+from contracts.order import OrderConfirmedEvent
+from contracts.values import FulfillmentStatus, Money
+from services.payment.provider import (
+    AuthorizeRequest,
+    CaptureRequest,
+    ProviderAnswer,
+    RefundRequest,
+    Unknown,
+    VoidRequest,
+)
+from shared.envelope import Envelope
+from tests.simulation.faults import Fault, Faults
+from tests.simulation.steps import pause
+from tests.support.scripted_provider import ScriptedProvider
+
+F = FulfillmentStatus
+PLANS: Final = (
+    (F.SHIPPED, F.DELIVERED),
+    (F.ACKNOWLEDGED, F.SHIPPED, F.DELIVERED),
+    (F.ACKNOWLEDGED, F.PICKING, F.PICKED, F.PACKING, F.PACKED, F.LABELED, F.SHIPPED, F.DELIVERED),
+)
+"""What a warehouse says of a shipment; a silent warehouse catches up with its last word."""
+SLOWEST_REPORT_S: Final = 600.0
+
+
+class UnreliableProvider:
+    """The scripted provider behind a line that may break before or after it has done what was asked."""
+
+    def __init__(self, provider: ScriptedProvider, faults: Faults) -> None:
+        self.provider, self._faults = provider, faults
+
+    async def _ask(self, call: Callable[[], Awaitable[ProviderAnswer]]) -> ProviderAnswer:
+        await pause("ask the provider")
+        if self._faults.strikes(Fault.UNKNOWN_UNDONE):
+            return Unknown("connection: lost on the way there")
+        answer = await call()
+        await pause("the provider answers")
+        if self._faults.strikes(Fault.UNKNOWN_DONE):
+            return Unknown("connection: lost on the way back")
+        return answer
+
+    async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.authorize(key, request))
+
+    async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.capture(key, request))
+
+    async def void(self, key: str, request: VoidRequest) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.void(key, request))
+
+    async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.refund(key, request))
+
+    async def withdraw(self, key: str, authorize_key: str) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.withdraw(key, authorize_key))
+
+    async def find(self, provider_payment_id: str) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.find(provider_payment_id))
+
+
+@dataclass
+class ScriptedWarehouse:
+    """Hears `OrderShipment`, plans its reports once per shipment, and says each when its time has come."""
+
+    rng: random.Random
+    clock: Callable[[], datetime]
+    ordered: set[str] = field(default_factory=set)
+    reports: list[tuple[datetime, ReportShipment]] = field(default_factory=list)
+
+    def hear(self, envelope: Envelope) -> None:
+        order = orjson.loads(envelope.body)
+        shipment = order["fulfillment_id"]
+        if shipment in self.ordered:
+            return  # the same order twice is the same shipment
+        self.ordered.add(shipment)
+        at = self.clock()
+        for number, status in enumerate(self.rng.choice(PLANS)):
+            at += timedelta(seconds=self.rng.uniform(0, SLOWEST_REPORT_S))
+            report = ReportShipment(
+                report_id=f"{shipment}-{number}",
+                fulfillment_id=UUID(shipment),
+                status=status,
+                carrier="post" if status is F.SHIPPED else "",
+                tracking_number=f"T{shipment[-6:]}" if status is F.SHIPPED else "",
+                occurred_at=at,
+            )
+            self.reports.append((at, report))
+
+    def due_reports(self) -> list[ReportShipment]:
+        now = self.clock()
+        due = [report for at, report in self.reports if at <= now]
+        self.reports = [item for item in self.reports if item[0] > now]
+        return due
+
+    def next_instant(self) -> datetime | None:
+        return min((at for at, _ in self.reports), default=None)
+
+
+@dataclass
+class Wish:
+    """Something a storefront will say: not before `at`; `id_` repeats under the same message id."""
+
+    at: datetime
+    message: Message
+    id_: str = ""
+
+
+@dataclass
+class Shop:
+    """A storefront: what it will say, what it heard, and the refunds it asks for once an order is confirmed."""
+
+    name: str
+    wishes: list[Wish] = field(default_factory=list)
+    refunds: dict[str, list[int]] = field(default_factory=dict)
+    """Amounts to ask back, by checkout; -1 is all of it."""
+    orders: dict[str, str] = field(default_factory=dict)
+    heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    asked: list[Message] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+
+    def hear(self, envelope: Envelope, now: datetime) -> None:
+        """An event; a repeated one keeps its id and is heard once."""
+        if envelope.id in self.ids:
+            return
+        self.ids.add(envelope.id)
+        said = orjson.loads(envelope.body)
+        self.heard.append((envelope.type, said))
+        if envelope.type == CheckoutAccepted.full_type:
+            self.orders[said["checkout_id"]] = said["order_id"]
+        elif envelope.type == OrderConfirmedEvent.full_type:
+            self._ask_refunds(said, now)
+
+    def _ask_refunds(self, said: dict[str, Any], now: datetime) -> None:
+        for number, amount in enumerate(self.refunds.pop(said["checkout_id"], ())):
+            wish = RequestRefund(
+                refund_id=f"r{number}-{said['checkout_id']}",
+                order_id=UUID(said["order_id"]),
+                amount=Money(
+                    amount_minor=said["total_minor"] if amount < 0 else amount, currency=said["currency"]
+                ),
+                reason="changed their mind",
+            )
+            self.wishes.append(Wish(now, wish))
+            if number == 0:
+                self.wishes.append(Wish(now, wish))  # asked twice, answered as one

@@ -1,0 +1,144 @@
+"""What storefronts do in a schedule: checkouts of every payment kind over three SKUs that are too few for everybody."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from contracts.checkout import PaymentToken, PlaceCheckout, ProvidePayment
+from contracts.inventory import ReceiveStock, StockReceipt
+from tests.simulation.outside import Shop, Wish
+from tests.support.checkouts import a_checkout
+
+SKUS: Final = ("tea", "cup", "pot")
+WAREHOUSES: Final = ("north", "south")
+SHOPS: Final = ("shop-a", "shop-b")
+ORDERS: Final = (5, 7)
+HOLD_S: Final = 900.0
+UNIT_PRICES_MINOR: Final = (1_999, 1, 33_333)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A shop, its checkout, and when it begins."""
+
+    rng: random.Random
+    shop: Shop
+    checkout_id: str
+    lines: dict[str, int]
+    at: datetime
+
+    def place(self, token: str | None, method: str = "card", wait_s: float = 0.0) -> PlaceCheckout:
+        price = self.rng.choice(UNIT_PRICES_MINOR)
+        checkout = a_checkout(self.checkout_id, self.lines, token=token, method=method, unit_price_minor=price)
+        self.say(checkout, wait_s)
+        return checkout
+
+    def pay(self, wait_s: float, token: str = "tok_ok") -> None:
+        payment = ProvidePayment(checkout_id=self.checkout_id, payment=PaymentToken(token=token))
+        self.say(payment, wait_s)
+
+    def say(self, message: PlaceCheckout | ProvidePayment, wait_s: float = 0.0, id_: str = "") -> None:
+        self.shop.wishes.append(Wish(self.at + timedelta(seconds=wait_s), message, id_))
+
+
+def _token(token: str) -> Callable[[Plan], None]:
+    def kind(plan: Plan) -> None:
+        plan.place(token)
+
+    return kind
+
+
+def _transfer(token: str) -> Callable[[Plan], None]:
+    def kind(plan: Plan) -> None:
+        plan.place(token, method="transfer")
+
+    return kind
+
+
+def _refunded(plan: Plan) -> None:
+    tail = plan.rng.choice(("", "_refund_error", "_refund_timeout"))
+    plan.shop.refunds[plan.checkout_id] = plan.rng.choice([[-1], [100, 200], [-1, 1], [100, -1, 10**9]])
+    plan.place(f"tok_ok{tail}")
+
+
+def _same_checkout_again(plan: Plan) -> None:
+    """A client that retries: under the same message id, and under a new one."""
+    checkout = plan.place("tok_ok")
+    plan.say(checkout, plan.rng.choice((0.0, 1.0, 2_000.0)))
+    plan.shop.wishes[-1].id_ = plan.shop.wishes[-2].id_ = f"message-of-{plan.checkout_id}"
+    plan.say(checkout, plan.rng.choice((0.0, 5.0)))
+
+
+def _key_reused(plan: Plan) -> None:
+    checkout = plan.place("tok_ok")
+    plan.say(checkout.model_copy(update={"billing_address": checkout.shipping_address}), plan.rng.choice((0.0, 60.0)))
+
+
+def _payment_follows(plan: Plan) -> None:
+    plan.place(None)
+    plan.pay(plan.rng.uniform(0.0, HOLD_S * 0.9))
+
+
+def _payment_first(plan: Plan) -> None:
+    plan.place(None, wait_s=2.0)
+    plan.pay(0.0)
+
+
+def _payment_too_late(plan: Plan) -> None:
+    plan.place(None)
+    plan.pay(HOLD_S + plan.rng.choice((-1.0, 0.0, 0.5, 30.0, 600.0)))
+
+
+def _silence(plan: Plan) -> None:
+    plan.place(None)
+
+
+def _two_payments(plan: Plan) -> None:
+    plan.place(None)
+    plan.pay(1.0)
+    plan.pay(plan.rng.choice((1.0, 30.0)), token="tok_ok_void_error")
+
+
+KINDS: Final[dict[str, Callable[[Plan], None]]] = {
+    "ok": _token("tok_ok"),
+    "declined": _token("tok_declined"),
+    "error": _token("tok_error"),
+    "timeout": _token("tok_timeout_void_error"),
+    "do then timeout": _token("tok_do_then_timeout_void_timeout"),
+    "pending": _token("tok_pending"),
+    "pending then paid": _token("tok_pending_then_paid"),
+    "pending then failed": _token("tok_pending_then_failed"),
+    "transfer, paid": _transfer("tok_pending_then_paid"),
+    "transfer, never": _transfer("tok_pending"),
+    "duplicate webhook": _token("tok_duplicate_webhook"),
+    "webhook first": _token("tok_webhook_first"),
+    "refunded": _refunded,
+    "same checkout again": _same_checkout_again,
+    "key reused": _key_reused,
+    "payment follows": _payment_follows,
+    "payment first": _payment_first,
+    "payment too late": _payment_too_late,
+    "silence": _silence,
+    "two payments": _two_payments,
+}
+
+
+def write(rng: random.Random, start: datetime, shops: dict[str, Shop], played: Counter[str]) -> None:
+    """Give the shops their wishes."""
+    for number in range(rng.randint(*ORDERS)):
+        kind = rng.choice(list(KINDS))
+        played[kind] += 1
+        skus = rng.sample(SKUS, rng.randint(1, 2))
+        lines = {sku: rng.randint(1, 3) for sku in skus}
+        at = start + timedelta(seconds=rng.choice((0.0, 0.0, 0.0, 20.0, 500.0, 890.0)))
+        KINDS[kind](Plan(rng, shops[rng.choice(SHOPS)], f"c{number}", lines, at))
+
+
+def stock(rng: random.Random) -> ReceiveStock:
+    receipts = [
+        StockReceipt(sku=sku, warehouse=warehouse, quantity=rng.randint(1, 4)) for sku in SKUS for warehouse in WAREHOUSES
+    ]
+    return ReceiveStock(reference="opening", receipts=tuple(receipts))
