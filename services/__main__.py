@@ -7,23 +7,45 @@ import asyncio
 import importlib
 import os
 import signal
+import sys
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import typer
 import uvloop
+from typer.core import TyperGroup
 
 from shared import provision, topology
 from shared.observability import configure_logging
 from shared.provision import SERVICES
 from shared.service import Service
 
+ELSEWHERE: Final = {
+    "demo": "services.sandbox.demo_command",
+}
+"""Commands of other modules, imported when asked for: a service's process holds only what it runs."""
+
+
+class Lazily(TyperGroup):
+    """The commands of this file, and those of `ELSEWHERE` as if they were here."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        return typer.main.get_command(importlib.import_module(ELSEWHERE[cmd_name]).app)
+
+
 app = typer.Typer(
     name="oms",
     help="Waybill: order management over RabbitMQ and PostgreSQL.",
+    cls=Lazily,
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -39,16 +61,19 @@ def run(
         list[str], typer.Argument(help="order, inventory, payment, fulfillment, orchestrator, world; or all")
     ],
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR")] = "INFO",
+    with_owner: Annotated[
+        bool, typer.Option("--with-owner", help="End when standard input closes.", hidden=True)
+    ] = False,
 ) -> None:
     """Run services until SIGTERM or Ctrl-C, then drain (at most 30 s)."""
     configure_logging(log_level)
-    wanted = list(SERVICES) if "all" in names else names
+    wanted = [*SERVICES, *(["world"] if "world" in names else [])] if "all" in names else names
     unknown = [name for name in wanted if name not in SERVICES and name != "world"]
     if unknown:
         raise typer.BadParameter(
             f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}, world, all"
         )
-    raise typer.Exit(uvloop.run(_run(wanted)))
+    raise typer.Exit(uvloop.run(_run(wanted, with_owner)))
 
 
 @app.command()
@@ -75,9 +100,11 @@ def migrate() -> None:
         typer.echo(f"broker provisioned: virtual host {vhost}, users {', '.join(topology.users())}")
 
 
-async def _run(names: list[str]) -> int:
+async def _run(names: list[str], with_owner: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if with_owner:
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing is ever written there: readable means closed
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     world = None

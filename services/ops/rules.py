@@ -176,10 +176,10 @@ MONEY: Final = (
     ),
     Rule(
         "refunds add up",
-        "what an order says was refunded is the sum of its refunds, at the order and at the payment",
+        "what an order says was refunded is the sum of its refunds, and what its payment gave back",
         """SELECT o.id::text AS subject,
                   o.refund_reserved_minor = 0 AND o.refunded_minor = coalesce(r.settled, 0)
-                      AND o.refunded_minor = coalesce(p.refunded, 0) AS holds,
+                      AND (o.state = 'cancelled' OR o.refunded_minor = coalesce(p.refunded, 0)) AS holds,
                   format('order %s (reserved %s), its refunds %s, the payment''s %s', o.refunded_minor,
                          o.refund_reserved_minor, coalesce(r.settled, 0), coalesce(p.refunded, 0)) AS found
            FROM orders.orders o
@@ -320,7 +320,7 @@ STOREFRONT: Final = (
                  WHERE kind IN ('checkout', 'refund', 'message') GROUP BY kind, key) q
            LEFT JOIN (SELECT {_CONCLUSION} AS kind,
                              coalesce(body ->> 'checkout_id', body ->> 'refund_id', body ->> 'message_id') AS key,
-                             count(DISTINCT (type, body)) FILTER (WHERE body ->> 'reason' IS DISTINCT FROM 'key_reused')
+                             count(DISTINCT (type, body)) FILTER (WHERE NOT coalesce(body ->> 'reason', '') = ANY ('{{key_reused,payment_not_expected}}'))
                                  AS answers,
                              bool_or(body ->> 'reason' = 'key_reused') AS reused
                       FROM storefront_heard e GROUP BY 1, 2) a ON a.kind = q.kind AND a.key = q.key""",

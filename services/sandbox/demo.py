@@ -1,0 +1,313 @@
+"""The whole system on servers of its own: orders of every kind, what became of them, and whether every invariant holds.
+
+Nothing in here is special to the demo but shorter times, and those are settings.
+"""
+
+import asyncio
+import json
+import secrets
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aio_pika
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from contracts.catalogue import COMMANDS
+from contracts.inventory import DescribeWarehouse, ReceiveStock
+from contracts.message import Message
+from services.ops.invariants import Invariant, Seen, all_hold, check, fetch_books
+from services.ops.quiet import until_quiet
+from services.sandbox.carts import GOODS, receipts
+from services.sandbox.processes import free_port, running, until_started
+from services.sandbox.scenarios import SCARCE, SCARCE_UNITS, Case, Scenario, cases
+from services.sandbox.servers import Servers
+from services.sandbox.shopper import Heard, Saying, Shopper
+from shared.ids import new_id
+from shared.provision import SERVICES, sqlalchemy_url
+
+SHORT_TIMES: Final[Mapping[str, str]] = {
+    "HOLD_FOR_S": "3",
+    "PENDING_WAIT_S": "20",
+    "PROVIDER_TIMEOUT_S": "1",
+    "ATTEMPT_OVERDUE_S": "4",
+    "ASK_AGAIN_AFTER_S": "0.5,1,2",
+    "ORCHESTRATOR_RETRY_FOR_S": "6",
+    "RETURN_WINDOW_S": "2",
+    "WAREHOUSE_PACE_S": "0.05",
+    "SANDBOX_PROVIDER_SETTLE_AFTER_S": "1",
+}
+"""What usually takes minutes takes seconds, by setting."""
+STORES: Final = {"leipzig": 12, "lyon": 40, "osaka": 3_000}
+"""Warehouses by their turn, and how many of everything lie there: the first run empty, so that orders are split."""
+START_WITHIN_S: Final = 60.0
+FOLLOW_FOR_S: Final = 100.0
+QUIET_WITHIN_S: Final = 60.0
+POISONED: Final = Scenario(
+    "poison inside", "a broken message on a queue of ours", 2, (), lambda case: [], parks="malformed_json",
+    places_an_order=False,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What became of one scenario's cases."""
+
+    scenario: Scenario
+    asked: int
+    as_expected: int
+    words: Mapping[str, int]
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        return self.asked > 0 and self.as_expected == self.asked and not self.wrong
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "name": self.scenario.name,
+            "what": self.scenario.what,
+            "asked": self.asked,
+            "as_expected": self.as_expected,
+            "became": dict(self.words),
+            "wrong": list(self.wrong),
+            "holds": self.holds,
+        }
+
+
+@dataclass
+class Outcome:
+    """The demo's result, as printed."""
+
+    servers: str
+    orders: int
+    seed: int
+    seconds: float = 0.0
+    became: list[Became] = field(default_factory=list)
+    invariants: list[Invariant] = field(default_factory=list)
+    moving: dict[str, int] = field(default_factory=dict)
+    confirmed_within_ms: tuple[float, float] = (0.0, 0.0)
+    events_heard: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return all(one.holds for one in self.became) and all_hold(self.invariants) and not self.moving
+
+    def shown(self) -> dict[str, Any]:
+        p50, p99 = self.confirmed_within_ms
+        return {
+            "ok": self.ok,
+            "orders": self.orders,
+            "seed": self.seed,
+            "servers": self.servers,
+            "seconds": round(self.seconds, 1),
+            "events_heard": self.events_heard,
+            "confirmed_p50_ms": round(p50),
+            "confirmed_p99_ms": round(p99),
+            "scenarios": [one.shown() for one in self.became],
+            "invariants": [one.shown() for one in self.invariants],
+            "still_moving": self.moving,
+        }
+
+
+@dataclass
+class Shop:
+    """The storefront of the demo: it plays every case and keeps what it heard."""
+
+    cases: Sequence[Case]
+    rate_per_s: float
+    by_key: dict[str, Case] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+    begun: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        for case in self.cases:
+            self.by_key[case.key] = case
+
+    async def hear(self, event: Heard) -> None:
+        self.heard.append(event)
+        case = self.by_key.get(event.key) or self.by_key.get(event.key.rpartition("-refund-")[0])
+        if case is None:
+            return
+        if not case.confirmed_at and event.topic == "order.confirmed":
+            case.confirmed_at = time.monotonic()
+        for saying in case.heard(event):
+            self._say_soon(saying)
+        self.changed.set()
+
+    async def play(self, shopper: Shopper) -> None:
+        """Begin every case, evenly."""
+        self._shopper, self._saying = shopper, set[asyncio.Task[None]]()
+        started = time.monotonic()
+        for number, case in enumerate(self.cases):
+            await asyncio.sleep(max(0.0, started + number / self.rate_per_s - time.monotonic()))
+            case.placed_at = time.monotonic()
+            for saying in case.begin():
+                self._say_soon(saying)
+            self.begun += 1
+            self.changed.set()
+
+    def _say_soon(self, saying: Saying) -> None:
+        self._saying.add(task := asyncio.create_task(self._shopper.say(saying)))
+        task.add_done_callback(self._saying.discard)
+
+    def over(self) -> int:
+        return sum(1 for case in self.cases if case.is_over)
+
+    def seen(self) -> Seen:
+        return Seen(
+            [kept for case in self.cases for kept in case.said],
+            [(event.id, event.type, event.body) for event in self.heard],
+        )
+
+    def became(self) -> list[Became]:
+        found: dict[str, list[Case]] = {}
+        for case in self.cases:
+            found.setdefault(case.scenario.name, []).append(case)
+        return [_became(of[0].scenario, of) for of in found.values()]
+
+
+def _became(scenario: Scenario, of: Sequence[Case]) -> Became:
+    words: Counter[str] = Counter(word for case in of for word in case.words)
+    wrong = [
+        f"{word}: {words[word]} instead of {count}" for word, count in scenario.exactly.items() if words[word] != count
+    ]
+    wrong += [f"{case.key} heard {', '.join(case.words) or 'nothing'}" for case in of if not case.is_as_expected][:5]
+    return Became(scenario, len(of), sum(case.is_as_expected for case in of), dict(words), tuple(wrong))
+
+
+class Demo:
+    """One run on servers that are there. `show` is called whenever something changed."""
+
+    def __init__(
+        self, servers: Servers, env: Mapping[str, str], *, orders: int, seed: int, say: Callable[[str], None]
+    ) -> None:
+        self.servers, self.say = servers, say
+        self.outcome = Outcome(servers.how, orders, seed)
+        self.shop = Shop(cases(orders, seed), rate_per_s=max(30.0, orders / 10))
+        provider_port, webhook_port, secret = free_port(), free_port(), secrets.token_urlsafe(24)
+        self.env = {
+            **env,
+            **SHORT_TIMES,
+            "SANDBOX_PROVIDER_PORT": str(provider_port),
+            "SANDBOX_PROVIDER_WEBHOOK_SECRET": secret,
+            "PROVIDER_URL": f"http://127.0.0.1:{provider_port}",
+            "PAYMENT_HTTP_PORT": str(webhook_port),
+            "WEBHOOK_URL": f"http://127.0.0.1:{webhook_port}/webhooks/provider",
+            "WEBHOOK_SECRET": secret,
+        }
+
+    async def run(self, follow: Callable[["Demo"], Any]) -> Outcome:
+        """Start, stock, shop, wait, check. `follow` is a context manager that shows how it goes."""
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="waybill-demo-") as folder:
+            groups = [["all"], ["world"]]
+            with running(groups, self.env, Path(folder)) as processes:
+                await until_started(processes, [len(SERVICES), 1], START_WITHIN_S)
+                self.say(
+                    f"services started in {time.monotonic() - started:.1f} s: {', '.join(SERVICES)}; and the world"
+                )
+                await self._stock()
+                with follow(self):
+                    async with Shopper(self.env["STOREFRONT_AMQP_URL"], self.shop.hear) as shopper:
+                        await self.shop.play(shopper)
+                        await self._poison()
+                        await self._until_over(processes)
+                        self.outcome.moving = await until_quiet(self.env, QUIET_WITHIN_S)
+                        await self._until_over(processes)  # the last events are on their way to us
+                self.outcome.became = [*self.shop.became(), await self._poisoned()]
+                books = await fetch_books(self.env["PROVIDER_URL"])
+                self.outcome.invariants = await check(
+                    self.env, books, seen=self.shop.seen(), expected_parked=self._expected_parked()
+                )
+        self._measure()
+        self.outcome.seconds = time.monotonic() - started
+        return self.outcome
+
+    async def _until_over(self, processes: Sequence[Any]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FOLLOW_FOR_S):
+                while self.shop.over() < len(self.shop.cases):
+                    if any(group.process.poll() is not None for group in processes):
+                        return
+                    self.shop.changed.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self.shop.changed.wait(), 1.0)
+
+    # -- what operators do ---------------------------------------------------------------------------------------
+
+    async def _stock(self) -> None:
+        """Goods arrive in three warehouses, some of the scarce kind."""
+        stock = {(sku, where): units for sku in GOODS for where, units in STORES.items()}
+        stock[SCARCE, "lyon"] = SCARCE_UNITS
+        now = await self._now()
+        facts: list[Message] = [
+            DescribeWarehouse(warehouse=where, name=where.title(), priority=turn, as_of=now)
+            for turn, where in enumerate(STORES)
+        ]
+        facts.append(ReceiveStock.model_validate(receipts("demo-stock", stock)))
+        await self._tell_inventory([(fact.full_type, fact.model_dump_json().encode()) for fact in facts])
+        shelves = "SELECT count(*) FROM inventory.shelves"
+        async with asyncio.timeout(START_WITHIN_S):
+            while await self._ask(shelves) < len(stock):  # noqa: ASYNC110 - told by the database, not by an event
+                await asyncio.sleep(0.1)
+
+    async def _poison(self) -> None:
+        """A broken message where only ours are expected: parked, for there is no sender to tell."""
+        await self._tell_inventory([(ReceiveStock.full_type, b'{"reference": "half')] * POISONED.per_240)
+
+    async def _poisoned(self) -> Became:
+        parked = await self._ask("SELECT count(*) FROM inventory.parked WHERE reason = 'malformed_json'")
+        return Became(POISONED, POISONED.per_240, parked, {"parked malformed_json": parked})
+
+    async def _tell_inventory(self, facts: Sequence[tuple[str, bytes]]) -> None:
+        connection = await aio_pika.connect(self.env["AMQP_URL"])
+        async with connection:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            exchange = await channel.get_exchange(COMMANDS, ensure=False)
+            for type_, body in facts:
+                headers = {f"cloudEvents:{name}": value for name, value in _head(type_).items()}
+                message = aio_pika.Message(body, headers=dict(headers), delivery_mode=2)
+                await exchange.publish(message, "inventory", mandatory=True)
+
+    def _expected_parked(self) -> dict[str, int]:
+        expected = Counter(case.scenario.parks for case in self.shop.cases if case.scenario.parks)
+        expected[POISONED.parks] += POISONED.per_240
+        return dict(expected)
+
+    async def _ask(self, query: str) -> Any:
+        engine = create_async_engine(sqlalchemy_url(self.env["DATABASE_URL"]))
+        try:
+            async with engine.connect() as connection:
+                return await connection.scalar(sa.text(query))
+        finally:
+            await engine.dispose()
+
+    async def _now(self) -> Any:
+        return await self._ask("SELECT now()")
+
+    def _measure(self) -> None:
+        """From the storefront's message to its confirmation, of those paid at once."""
+        took = sorted(
+            (case.confirmed_at - case.placed_at) * 1000
+            for case in self.shop.cases
+            if case.confirmed_at and case.scenario.name == "paid at once"
+        )
+        if took:
+            self.outcome.confirmed_within_ms = (took[len(took) // 2], took[int(len(took) * 0.99)])
+        self.outcome.events_heard = len(self.shop.heard)
+
+
+def _head(type_: str) -> dict[str, str]:
+    return {"specversion": "1.0", "id": str(new_id()), "source": "ops", "type": type_, "subject": "stock"}
+
+
+def as_json(outcome: Outcome) -> str:
+    return json.dumps(outcome.shown(), indent=2)

@@ -1,0 +1,59 @@
+"""`oms demo`: brings servers, runs the demo on them, and leaves nothing running."""
+
+import asyncio
+import secrets
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def demo(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")] = False,
+    orders: Annotated[int, typer.Option(min=200, max=5_000, help="Checkouts to place, of every kind.")] = 240,
+    seed: Annotated[int, typer.Option(help="The same seed places the same orders.")] = 1,
+) -> None:
+    """The whole system on servers of its own: orders of every kind, and what became of them.
+
+    Exit status 0 only if every invariant holds and every kind of order ended as it should, none of them zero times.
+    Uses AMQP_URL and DATABASE_URL where both are given (in a database and a virtual host of its own); otherwise it
+    brings servers, and takes them away again.
+    """
+    from services.sandbox.demo import Demo, as_json
+    from services.sandbox.demo_view import live, show
+    from services.sandbox.environment import prepare
+    from services.sandbox.processes import NotStarted
+    from services.sandbox.servers import ServersUnavailable, bring
+
+    console = Console(stderr=json)
+    try:
+        with bring(say=lambda line: console.print(line, style="bright_black", highlight=False)) as servers:
+            with (
+                console.status("a database and a virtual host of our own, migrated") if not json else console.status("")
+            ):
+                environment = prepare(servers, f"waybill_demo_{secrets.token_hex(4)}")
+            try:
+                run = Demo(
+                    servers,
+                    environment.env,
+                    orders=orders,
+                    seed=seed,
+                    say=lambda line: console.print(line, style="bright_black", highlight=False),
+                )
+                outcome = asyncio.run(run.run(lambda following: live(following, console)))
+            finally:
+                environment.drop()
+    except (ServersUnavailable, NotStarted) as error:
+        console.print(str(error), style="bold red", highlight=False)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running", style="bright_black")
+        raise typer.Exit(130) from None
+    if json:
+        typer.echo(as_json(outcome))
+    else:
+        show(outcome, console)
+    raise typer.Exit(0 if outcome.ok else 1)

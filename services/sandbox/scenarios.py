@@ -1,0 +1,359 @@
+"""What may happen to a checkout, as a table: what the storefront does, and which words it must hear before it is over.
+
+A *word* is an event's short name, with its reason where it has one: ``confirmed``, ``cancelled expired``,
+``refused key_reused``, ``refund above_refundable``, ``unreadable malformed_json``.
+"""
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from contracts.checkout import PlaceCheckout, ProvidePayment, ReplayOrderEvents, RequestRefund
+from contracts.values import MAX_QUANTITY
+from services.sandbox.carts import GOODS, Line, cart
+from services.sandbox.shopper import Heard, Saying, content_of, new_message_id, place
+
+SCARCE: Final = "RARE-VASE"
+SCARCE_UNITS: Final = 5
+NOWHERE: Final = "0195567a-0000-7000-8000-00000000dead"
+"""An order nobody ever placed."""
+
+
+@dataclass(eq=False)
+class Case:
+    """One run of a scenario: what was asked and what was heard so far."""
+
+    scenario: "Scenario"
+    rng: random.Random
+    key: str
+    checkout: dict[str, Any] = field(default_factory=dict)
+    order_id: str = ""
+    words: dict[str, int] = field(default_factory=dict)
+    placed_at: float = 0.0
+    confirmed_at: float = 0.0
+    said: list[tuple[str, str, str]] = field(default_factory=list)
+    """(kind, key, content) of every request that must be answered by name."""
+    answered: set[str] = field(default_factory=set)
+
+    def heard(self, event: Heard) -> list[Saying]:
+        """What the storefront says because of it."""
+        word = word_of(event)
+        first = word not in self.words
+        self.answered.add(event.key)
+        self.words[word] = self.words.get(word, 0) + 1
+        self.order_id = self.order_id or str(event.body.get("order_id", ""))
+        then = self.scenario.then.get(word)
+        return self.ask(then(self)) if then is not None and first else []
+
+    def begin(self) -> list[Saying]:
+        return self.ask(self.scenario.first(self))
+
+    def ask(self, sayings: list[Saying]) -> list[Saying]:
+        for saying in sayings:
+            if (kept := _asked(saying)) is not None:
+                self.said.append(kept)
+        return sayings
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_as_expected or bool(self.unexpected)
+
+    @property
+    def is_as_expected(self) -> bool:
+        ended = any(all(word in self.words for word in end) for end in self.scenario.ends)
+        return ended and not self.unexpected and self.answered.issuperset(key for _, key, _ in self.said)
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Endings this scenario does not have."""
+        known = {word for end in self.scenario.ends for word in end}
+        return [word for word in self.words if word.partition(" ")[0] in ENDINGS and word not in known]
+
+
+ENDINGS: Final = frozenset({"cancelled", "refused", "unreadable", "refund", "returned"})
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`ends`: ways it may end, each a list of words. `per_240`: how many of 240 orders go this way (0: the rest).
+    `exactly`: words that must be heard by so many cases, no more and no fewer. `parks`: under which reason its
+    messages are kept for a person."""
+
+    name: str
+    what: str
+    per_240: int
+    ends: tuple[tuple[str, ...], ...]
+    first: Callable[[Case], list[Saying]]
+    then: Mapping[str, Callable[[Case], list[Saying]]] = field(default_factory=dict)
+    exactly: Mapping[str, int] = field(default_factory=dict)
+    parks: str = ""
+    places_an_order: bool = True
+
+
+def word_of(event: Heard) -> str:
+    """The event as the table above writes it."""
+    domain, _, name = event.topic.partition(".")
+    reason = str(event.body.get("reason", ""))
+    match name:
+        case "message_refused":
+            return f"unreadable {reason}"
+        case "refund_concluded":
+            return "refund done" if event.body.get("refunded") else f"refund {reason}"
+        case "refused" | "cancelled":
+            return f"{name} {reason}"
+    return name if domain in ("order", "checkout") else event.topic
+
+
+def _asked(saying: Saying) -> tuple[str, str, str] | None:
+    """Under which kind and key this request must be answered; None where an order's events are the answer."""
+    try:
+        body = json.loads(saying.body)
+        readable = isinstance(body, dict) and saying.source == "" and len(saying.body) < 200_000
+    except ValueError:
+        readable = False
+    content = content_of(saying.body)
+    if not readable or saying.id.startswith(BAD):
+        return "message", saying.id, content
+    if saying.type == RequestRefund.full_type:
+        return "refund", body["refund_id"], content
+    if saying.type == PlaceCheckout.full_type or body.get("checkout_id", "").startswith("unknown-"):
+        return "checkout", body["checkout_id"], content
+    return None
+
+
+BAD: Final = "bad-"
+"""Message ids of what nobody can read begin like this, so that the storefront knows its refusal again."""
+
+
+# -- what a storefront does ----------------------------------------------------------------------------------------
+
+
+def _places(
+    token: str | None, lines: Callable[[random.Random], list[Line]] | None = None
+) -> Callable[[Case], list[Saying]]:
+    def first(case: Case) -> list[Saying]:
+        case.checkout = cart(case.rng, case.key, token=token, lines=lines(case.rng) if lines else None)
+        return [place(case.checkout)]
+
+    return first
+
+
+def _thrice(case: Case) -> list[Saying]:
+    """Twice under one message id, as a broker might, and once under another, as an impatient shop does."""
+    case.checkout = cart(case.rng, case.key)
+    once = place(case.checkout)
+    return [once, once, place(case.checkout)]
+
+
+def _again(case: Case) -> list[Saying]:
+    return [place(case.checkout)]
+
+
+def _other_content(case: Case) -> list[Saying]:
+    return [place({**case.checkout, "customer": {"reference": "somebody-else"}})]
+
+
+def _pays(case: Case) -> list[Saying]:
+    payment = {"checkout_id": case.key, "payment": {"method": "card", "token": "tok_ok"}}
+    return [Saying(ProvidePayment.full_type, json.dumps(payment).encode(), new_message_id())]
+
+
+def _refunds(share: Callable[[int], int], number: int = 1) -> Callable[[Case], list[Saying]]:
+    """Asked twice each, as impatient people do."""
+
+    def ask(case: Case) -> list[Saying]:
+        total = case.checkout["total"]
+        refund = {
+            "refund_id": f"{case.key}-refund-{number}",
+            "order_id": case.order_id,
+            "amount": {**total, "amount_minor": share(total["amount_minor"])},
+            "reason": "goodwill",
+        }
+        saying = Saying(RequestRefund.full_type, json.dumps(refund).encode(), new_message_id())
+        return [saying, replace(saying, id=new_message_id())]
+
+    return ask
+
+
+def _refund_of_nothing(case: Case) -> list[Saying]:
+    refund = {
+        "refund_id": f"{case.key}-refund-1",
+        "order_id": NOWHERE,
+        "amount": {"amount_minor": 100, "currency": "EUR"},
+    }
+    return [Saying(RequestRefund.full_type, json.dumps(refund).encode(), new_message_id())]
+
+
+def _pays_for_nothing(case: Case) -> list[Saying]:
+    payment = {"checkout_id": case.key, "payment": {"method": "card", "token": "tok_ok"}}
+    return [Saying(ProvidePayment.full_type, json.dumps(payment).encode(), new_message_id())]
+
+
+def _replays(case: Case) -> list[Saying]:
+    wish = {"order_id": case.order_id, "after_sequence": 0}
+    return [Saying(ReplayOrderEvents.full_type, json.dumps(wish).encode(), new_message_id(), door="order.requests")]
+
+
+def _changed(change: Callable[[dict[str, Any]], None]) -> Callable[[Case], list[Saying]]:
+    """A checkout that can be read, with one thing wrong in it."""
+
+    def first(case: Case) -> list[Saying]:
+        case.checkout = cart(case.rng, case.key, currency="EUR")
+        change(case.checkout)
+        return [place(case.checkout)]
+
+    return first
+
+
+def _unreadable(
+    change: Callable[[dict[str, Any]], bytes], *, type_: str = PlaceCheckout.full_type, source: str = ""
+) -> Callable[[Case], list[Saying]]:
+    """A message nobody can read; its refusal names its id."""
+
+    def first(case: Case) -> list[Saying]:
+        body = change(cart(case.rng, f"unreadable-{case.key}"))
+        return [Saying(type_, body, case.key, source)]
+
+    return first
+
+
+def _mixed(checkout: dict[str, Any]) -> None:
+    checkout["lines"][1]["unit_price"]["currency"] = "USD"
+
+
+def _off_by_one(checkout: dict[str, Any]) -> None:
+    checkout["total"]["amount_minor"] += 1
+
+
+def _quantity(units: int) -> Callable[[dict[str, Any]], bytes]:
+    def change(checkout: dict[str, Any]) -> bytes:
+        checkout["lines"][0]["quantity"] = units
+        return json.dumps(checkout).encode()
+
+    return change
+
+
+def _without_lines(checkout: dict[str, Any]) -> bytes:
+    del checkout["lines"]
+    return json.dumps(checkout).encode()
+
+
+def _oversize(checkout: dict[str, Any]) -> bytes:
+    return json.dumps({**checkout, "note": "x" * 300_000}).encode()
+
+
+def _one_rare(rng: random.Random) -> list[Line]:
+    return [Line(SCARCE, 1), Line(rng.choice(GOODS), 1)]
+
+
+def _too_many(rng: random.Random) -> list[Line]:
+    return [Line(rng.choice(GOODS[:10]), 1), Line(rng.choice(GOODS[10:]), MAX_QUANTITY)]
+
+
+def _never_stored(rng: random.Random) -> list[Line]:
+    return [Line(rng.choice(GOODS), 1), Line("NO-SUCH-THING", 1)]
+
+
+# -- the table -----------------------------------------------------------------------------------------------------
+
+DELIVERED: Final = ("accepted", "placed", "confirmed", "delivered")
+PLACE: Final = PlaceCheckout.full_type
+
+SCENARIOS: Final = (
+    # how orders go well
+    Scenario("paid at once", "card, paid while the stock is held", 0, (DELIVERED,), _places("tok_ok")),
+    Scenario("same message again", "said three times, and once more later", 10,
+             ((*DELIVERED,),), _thrice, {"confirmed": _again}),
+    Scenario("paid, then timeout", "the provider did it and never answered", 10,
+             (DELIVERED,), _places("tok_do_then_timeout")),
+    Scenario("timeout, then paid", "the provider did nothing and never answered", 6,
+             (DELIVERED,), _places("tok_timeout")),
+    Scenario("provider error", "two errors, then it goes through", 8, (DELIVERED,), _places("tok_error")),
+    Scenario("pending, then paid", "the provider says it later", 8, (DELIVERED,), _places("tok_pending_then_paid")),
+    Scenario("duplicate webhook", "the provider says everything twice", 8,
+             (DELIVERED,), _places("tok_duplicate_webhook")),
+    Scenario("webhook first", "its notice overtakes its answer", 6, (DELIVERED,), _places("tok_webhook_first")),
+    Scenario("payment follows", "placed without payment, which comes later", 10,
+             ((*DELIVERED, "payment_pending"),), _places(None), {"payment_pending": _pays}),
+    # how they end early
+    Scenario("card declined", "nothing is kept", 12, (("accepted", "cancelled payment_declined"),),
+             _places("tok_declined")),
+    Scenario("pending, then failed", "the provider says no, later", 8,
+             (("accepted", "cancelled payment_declined"),), _places("tok_pending_then_failed")),
+    Scenario("abandoned payment", "silence: the reservation expires", 10,
+             (("accepted", "payment_pending", "cancelled expired"),), _places(None)),
+    Scenario("short stock", "more than there is", 8, (("accepted", "cancelled stock_short"),),
+             _places("tok_ok", _too_many)),
+    Scenario("the last units", f"{SCARCE_UNITS} units, more buyers", 12,
+             (DELIVERED, ("accepted", "cancelled stock_short")), _places("tok_ok", _one_rare),
+             exactly={"confirmed": SCARCE_UNITS}),
+    Scenario("unknown SKU", "nobody ever stored it", 6, (("accepted", "cancelled unknown_sku"),),
+             _places("tok_ok", _never_stored)),
+    # money back
+    Scenario("refunded in full", "asked twice, given back once", 8, ((*DELIVERED, "refund done", "refunded"),),
+             _places("tok_ok"), {"confirmed": _refunds(lambda total: total)}),
+    Scenario("refunded in part", "a third, and then another third", 6, ((*DELIVERED, "refund done", "refunded"),),
+             _places("tok_ok"), {"confirmed": _refunds(lambda total: total // 3),
+                                 "refund done": _refunds(lambda total: total // 3, 2)}),
+    Scenario("refund, slow provider", "it gave back and never answered", 4, ((*DELIVERED, "refund done", "refunded"),),
+             _places("tok_ok_refund_timeout"), {"confirmed": _refunds(lambda total: total)}),
+    Scenario("refund above total", "refused by name", 4, ((*DELIVERED, "refund above_refundable"),),
+             _places("tok_ok"), {"confirmed": _refunds(lambda total: total + 1)}),
+    Scenario("events again", "a storefront that missed some asks for all", 4, (DELIVERED,),
+             _places("tok_ok"), {"delivered": _replays}),
+    # what is refused by name
+    Scenario("key reused", "the same id with other content", 8, ((*DELIVERED, "refused key_reused"),),
+             _places("tok_ok"), {"accepted": _other_content}),
+    Scenario("mixed currencies", "a line in dollars, a total in euros", 4, (("refused mixed_currencies",),),
+             _changed(_mixed)),
+    Scenario("totals do not add up", "off by one cent", 4, (("refused totals_do_not_add_up",),), _changed(_off_by_one)),
+    Scenario("payment of nothing", "for a checkout nobody placed", 3, (("refused unknown_checkout",),),
+             _pays_for_nothing, places_an_order=False),
+    Scenario("refund of nothing", "for an order nobody placed", 3, (("refund unknown_order",),),
+             _refund_of_nothing, places_an_order=False),
+    # what nobody can read
+    Scenario("zero quantity", "no line is empty", 2, (("unreadable wrong_schema",),), _unreadable(_quantity(0)),
+             parks="wrong_schema", places_an_order=False),
+    Scenario("negative quantity", "nor less than that", 2, (("unreadable wrong_schema",),), _unreadable(_quantity(-1)),
+             parks="wrong_schema", places_an_order=False),
+    Scenario("wrong schema", "a checkout without lines", 2, (("unreadable wrong_schema",),),
+             _unreadable(_without_lines), parks="wrong_schema", places_an_order=False),
+    Scenario("malformed JSON", "poison", 3, (("unreadable malformed_json",),),
+             _unreadable(lambda checkout: json.dumps(checkout).encode()[:-9] + b"\xff"),
+             parks="malformed_json", places_an_order=False),
+    Scenario("unknown version", "of a message we know", 2, (("unreadable unknown_version",),),
+             _unreadable(lambda checkout: json.dumps(checkout).encode(), type_=PLACE.replace(".v1", ".v9")),
+             parks="unknown_version", places_an_order=False),
+    Scenario("unknown message", "of a type nobody knows", 2, (("unreadable unknown_type",),),
+             _unreadable(lambda checkout: json.dumps(checkout).encode(), type_="waybill.checkout.barter.v1"),
+             parks="unknown_type", places_an_order=False),
+    Scenario("oversize", "300 kB", 2, (("unreadable too_large",),), _unreadable(_oversize), parks="too_large",
+             places_an_order=False),
+    Scenario("forged source", "in another shop's name", 2, (("unreadable forged_source",),),
+             _unreadable(lambda checkout: json.dumps(checkout).encode(), source="other-shop"),
+             parks="forged_source", places_an_order=False),
+)  # fmt: skip
+
+
+def cases(orders: int, seed: int) -> list[Case]:
+    """Every scenario at least once, in a shuffled order; `orders` checkouts that can be read among them."""
+    rng = random.Random(seed)
+    counts = {scenario.name: max(2, round(scenario.per_240 * orders / 240)) for scenario in SCENARIOS[1:]}
+    # of the last units there must be more buyers than units
+    counts["the last units"] = max(counts["the last units"], SCARCE_UNITS + 3)
+    placing = sum(counts[scenario.name] for scenario in SCENARIOS[1:] if scenario.places_an_order)
+    counts[SCENARIOS[0].name] = max(2, orders - placing)
+    found = [scenario for scenario in SCENARIOS for _ in range(counts[scenario.name])]
+    rng.shuffle(found)
+    return [
+        Case(scenario, random.Random(rng.random()), _key(scenario, number))
+        for number, scenario in enumerate(found, start=1)
+    ]
+
+
+def _key(scenario: Scenario, number: int) -> str:
+    if scenario.parks:
+        return f"{BAD}{number:04d}"
+    return f"unknown-{number:04d}" if "refused unknown_checkout" in scenario.ends[0] else f"demo-{number:04d}"
