@@ -87,7 +87,8 @@ class CheckoutRefused(Event, topic="checkout.refused"):
 
 
 class RefundConcluded(Event, topic="checkout.refund_concluded"):
-    """What became of a `RequestRefund`: `refunded`, or refused by name (unknown_order, above_refundable, key_reused ...)."""
+    """What became of a `RequestRefund`: `refunded`, or refused by name (unknown_order, above_refundable,
+    key_reused ...)."""
 
     refund_id: Reference
     order_id: UUID

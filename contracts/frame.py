@@ -17,7 +17,8 @@ class KeyReused(Reply, topic="saga.key_reused"):
 
 
 class MessageRefused(Event, topic="checkout.message_refused"):
-    """A message of this sender could not be read: malformed_json, wrong_schema, unknown_type, unknown_version, too_large,
+    """A message of this sender could not be read: malformed_json, wrong_schema, unknown_type, unknown_version,
+    too_large,
     forged_source. `message_id` is its CloudEvents id where there was one. It is kept with the parked messages."""
 
     message_id: Annotated[str, Field(max_length=200)]

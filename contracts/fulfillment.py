@@ -22,7 +22,8 @@ class FulfillmentRequested(Reply, topic="fulfillment.fulfillment_requested"):
 
 
 class OrderShipment(Command, topic="warehouse.order_shipment", heard_by="warehouse.orders"):
-    """To a warehouse: pick, pack and ship this. `fulfillment_id` is the key: the same one twice is the same shipment."""
+    """To a warehouse: pick, pack and ship this. `fulfillment_id` is the key: the same one twice is the same
+    shipment."""
 
     fulfillment_id: UUID
     order_id: UUID

@@ -112,7 +112,8 @@ class ReceiveStock(Fact, topic="inventory.receive_stock", heard_by="inventory"):
 
 
 class DescribeWarehouse(Fact, topic="inventory.describe_warehouse", heard_by="inventory"):
-    """What a warehouse is called and when its turn is: the lowest `priority` gives first. An older word changes nothing."""
+    """What a warehouse is called and when its turn is: the lowest `priority` gives first. An older word
+    changes nothing."""
 
     warehouse: WarehouseCode
     name: Text = ""

@@ -137,7 +137,7 @@ class OrderEvent(Event):
     total_minor: Minor
     refunded_minor: Minor = 0
     reason: Text = ""
-    detail: dict[str, str] = {}
+    detail: dict[str, str] = Field(default_factory=dict)
 
 
 class OrderPlacedEvent(OrderEvent, topic="order.placed"):
@@ -153,7 +153,8 @@ class OrderConfirmedEvent(OrderEvent, topic="order.confirmed"):
 
 
 class OrderCancelledEvent(OrderEvent, topic="order.cancelled"):
-    """Nothing will be delivered and no money is kept; `reason` says why (stock_short, payment_declined, expired ...)."""
+    """Nothing will be delivered and no money is kept; `reason` says why (stock_short, payment_declined,
+    expired ...)."""
 
 
 class OrderProcessingEvent(OrderEvent, topic="order.processing"):

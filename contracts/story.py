@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import Field
+
 from contracts.message import Fact
 from contracts.values import Instant, Reference
 
@@ -17,4 +19,4 @@ class StoryFact(Fact, topic="order.story_fact", heard_by="order"):
     actor: Reference
     occurred_at: Instant
     reason: str = ""
-    detail: dict[str, str] = {}
+    detail: dict[str, str] = Field(default_factory=dict)

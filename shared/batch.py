@@ -38,7 +38,8 @@ MAX_ATTEMPTS: Final = 5
 """Failures alone before a message is parked: with the delays below about five minutes, long enough for a deploy."""
 RETRY_DELAYS_S: Final = (0.5, 2.0, 10.0, 60.0, 240.0)
 NOT_YET_DELAY_S: Final = 1.0
-"""The first wait for what is not known yet; later ones are half of what was waited so far: about fifteen looks in all."""
+"""The first wait for what is not known yet; later ones are half of what was waited so far: about fifteen looks
+in all."""
 RETRY_FOR_S: Final = 600.0
 """How long a message may wait for what it is about (unknown order, newer version) before it is refused or parked."""
 DUE_AT_ONCE: Final = 100
@@ -49,7 +50,8 @@ MAX_CONFLICTS: Final = 20
 
 @dataclass(slots=True)
 class Heard:
-    """One message to decide: from a queue, or from `due`. `alone`: it was delivered before, or came from a dead queue."""
+    """One message to decide: from a queue, or from `due`. `alone`: it was delivered before, or came from a
+    dead queue."""
 
     queue: str
     envelope: Envelope
@@ -105,7 +107,8 @@ class Batches:
         self.retry_for_s = retry_for_s
 
     async def run(self, heard: Sequence[Heard], *, due: bool = False) -> Done:
-        """Decide and commit these messages, and due work when `due`. Raises `Unavailable`: nothing happened, again later."""
+        """Decide and commit these messages, and due work when `due`. Raises `Unavailable`: nothing happened,
+        again later."""
         total = Done()
         together = [item for item in heard if not item.alone]
         if together or due:

@@ -4,7 +4,6 @@ A decision is a pure synchronous function ``(message, rows, moment) -> what to s
 or log: the frame has them. An exception means "again, or park"; a refusal is an answer.
 """
 
-import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -143,9 +142,8 @@ def _said_types(decide: Callable[..., Any]) -> tuple[type[Message], ...]:
     def walk(hint: Any) -> None:
         if isinstance(hint, type) and issubclass(hint, Message) and hint.full_type:
             found[hint] = None
-        elif typing.get_origin(hint) is typing.Annotated or typing.get_origin(hint) in (typing.Union, types.UnionType) or typing.get_args(hint):
-            for part in typing.get_args(hint):
-                walk(part)
+        for part in typing.get_args(hint):
+            walk(part)
 
     walk(hints.get("return"))
     return tuple(found)

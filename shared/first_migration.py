@@ -1,4 +1,5 @@
-"""Writes a service's first migration from its declarations: `python -m shared.first_migration services.inventory.tables`.
+"""Writes a service's first migration from its declarations: `python -m shared.first_migration
+services.inventory.tables`.
 
 For the first version only. From then on the SQL is history, and a change is a migration of its own; a test compares the
 migrated database with the declarations.
@@ -10,7 +11,14 @@ from pathlib import Path
 
 from shared.schema import create_sql, frame_sql, transition_trigger
 
-ENV = '"""Alembic asks here how to run; every service answers the same way."""\n\nfrom alembic import context\n\nfrom shared.migrations import run_env\n\nrun_env(context)  # type: ignore[arg-type]\n'
+ENV = '''"""Alembic asks here how to run; every service answers the same way."""
+
+from alembic import context
+
+from shared.migrations import run_env
+
+run_env(context)
+'''
 VERSION = '''"""The first version of this schema."""
 
 from alembic import op

@@ -1,4 +1,5 @@
-"""Three doors of every service: /live (the loop turns), /ready (migrated, connected, consuming), /metrics; and its own."""
+"""Three doors of every service: /live (the loop turns), /ready (migrated, connected, consuming), /metrics; and
+its own."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

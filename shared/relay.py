@@ -1,6 +1,7 @@
 """The relay says what was committed: reads the outbox, publishes with confirms, deletes what was confirmed.
 
-One owner per shard (an advisory lock); two owners after a cut only duplicate. Rows of one subject and destination go out
+One owner per shard (an advisory lock); two owners after a cut only duplicate. Rows of one subject and
+destination go out
 in order: a later one waits until the earlier is confirmed. Rows for a queue of our own travel in packs.
 This file awaits only the outbox and the publisher, so the simulator drives it step by step.
 """

@@ -124,7 +124,8 @@ def transition_trigger(schema: str, table: str, column: str, machine: Machine[An
 
 
 def rights(schema: str, role: str, tables: Iterable[Table[Any]]) -> list[str]:
-    """Least rights (M5, O6): business tables SELECT, INSERT, UPDATE; append-only SELECT, INSERT; the frame's also DELETE."""
+    """Least rights (M5, O6): business tables SELECT, INSERT, UPDATE; append-only SELECT, INSERT; the frame's
+    also DELETE."""
     statements = [
         f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC",
         f"GRANT USAGE ON SCHEMA {schema} TO {role}",

@@ -1,4 +1,5 @@
-"""A service is four loops over one store: batches, relay, effects, doors. It starts them in order and drains on SIGTERM.
+"""A service is four loops over one store: batches, relay, effects, doors. It starts them in order and drains
+on SIGTERM.
 
 Loops share nothing but events: a committed batch wakes the relay and the effects; what an effect learned is a message.
 """
@@ -323,9 +324,6 @@ class Service:
                 for attempt in taken:
                     running.add(task := asyncio.create_task(self._perform(effect, attempt)))
                     task.add_done_callback(running.discard)
-                    task.add_done_callback(
-                        lambda _: self.effects_wake.set() if len(running) >= effect.at_once - 1 else None
-                    )
             if full and running:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 continue

@@ -1,5 +1,5 @@
-"""Settings come from the environment: `ORDER_DATABASE_URL` for the order service, else `DATABASE_URL`; so one process may
-hold every service, each with its own role and user."""
+"""Settings come from the environment: `ORDER_DATABASE_URL` for the order service, else `DATABASE_URL`; so one
+process may hold every service, each with its own role and user."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,8 @@ class ServiceSettings(BaseModel):
     """Health, metrics and webhooks; 0 takes a free port, which is logged."""
     http_host: str = "127.0.0.1"
     batch_messages: Annotated[int, Field(ge=1, le=2000)] = 256
-    """Most messages decided in one transaction: bounds memory, locks and the latency a message adds to its neighbours."""
+    """Most messages decided in one transaction: bounds memory, locks and the latency a message adds to its
+    neighbours."""
     prefetch: Annotated[int, Field(ge=1, le=2000)] = 100
     """AMQP messages waiting in the process; a pack counts as one."""
     retry_for_s: Annotated[float, Field(gt=0)] = 600.0

@@ -59,7 +59,8 @@ class DueRow:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """What a command was answered. `state`: pending (asked, no answer yet), answered, withdrawn (its undo came first)."""
+    """What a command was answered. `state`: pending (asked, no answer yet), answered, withdrawn (its undo came
+    first)."""
 
     command_key: str
     content_hash: str

@@ -1,6 +1,7 @@
 """The one place that declares the broker: exchanges, queues, bindings, users and their rights.
 
-Nobody declares anything at run time (no service may): the definitions made here are loaded when the broker is provisioned.
+Nobody declares anything at run time (no service may): the definitions made here are loaded when the broker is
+provisioned.
 """
 
 import base64

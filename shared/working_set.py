@@ -1,4 +1,5 @@
-"""What a batch sees: the loaded rows, and over them an overlay per message that is merged on return and dropped on raise.
+"""What a batch sees: the loaded rows, and over them an overlay per message that is merged on return and
+dropped on raise.
 
 Rows are frozen. `put` records a move; every move of one versioned row becomes one version and one UPDATE, so that the
 transition trigger sees each of them.
@@ -118,7 +119,7 @@ class Rows:
         newborn = table.discipline is Discipline.VERSIONED and row.version == 0
         before = self.get(table, *key) if not newborn or self._covers(table, key) else self._newest(table, key)
         if table.discipline is Discipline.VERSIONED:
-            row = replace(row, version=1 if before is None else cast(Any, before).version + 1)
+            row = _with_version(row, before, 1 if before is None else cast(Any, before).version + 1)
         self._overlay.moves.setdefault((table, key), []).append(row)
 
     def set_timer(self, name: str, owner: Any, at: datetime, message: Message) -> None:
@@ -180,3 +181,12 @@ class Rows:
         for row in self._added:
             changes.inserts.setdefault(Table.of(row), []).append(row)
         return changes
+
+
+def _with_version(row: Any, before: Any, version: int) -> Any:
+    """The row under its version. A row that is no other's, fresh from a decision, is stamped in place: copying every
+    moved row a second time was the largest single cost of deciding."""
+    if row is before or row.version not in (0, version - 1):
+        return replace(row, version=version)
+    object.__setattr__(row, "version", version)
+    return row

@@ -24,6 +24,7 @@ from contracts.inventory import (
 from contracts.message import Message
 from contracts.order import (
     CancelOrder,
+    CancelRefused,
     ConfirmOrder,
     OrderCancelled,
     OrderConfirmed,
@@ -237,6 +238,6 @@ CHECKOUT = Saga(
         ),
     ],
     notices=(ReservationExpired,),
-    also=(HoldExtended,),
+    also=(HoldExtended, CancelRefused),
     ended=_ended,
 )

@@ -10,7 +10,8 @@ from services.orchestrator.saga import Phase
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`position` is the stage it stands in, `pending` the steps whose answer it waits for, `asked` every step whose *do*
+    """`position` is the stage it stands in, `pending` the steps whose answer it waits for, `asked` every step
+    whose *do*
     was ever said; `asks` counts how often the pending ones were asked; `changing` is null once it has ended, so that a
     unique index allows one changing run per order."""
 
@@ -34,7 +35,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a foreign sender asked for under an id of its own, and what it was told. The same again gets the same answer."""
+    """What a foreign sender asked for under an id of its own, and what it was told. The same again gets the
+    same answer."""
 
     key: str
     content_hash: str

@@ -1,4 +1,5 @@
-"""One pure engine runs every saga: `begin`, `hear`, `overdue`, `operate` take a run and give the run back with messages.
+"""One pure engine runs every saga: `begin`, `hear`, `overdue`, `operate` take a run and give the run back with
+messages.
 
 Forward until the pivot, everything above it can be undone; from the pivot on it only goes forward, asked again until
 answered. A step without answer may have happened: it is undone too.

@@ -30,8 +30,8 @@ from shared.working_set import Rows
 
 @dataclass(frozen=True, slots=True)
 class CheckoutPolicy:
-    """`hold_for_s`: how long a checkout keeps its stock unless the payment method allows more (10 to 15 minutes is usual);
-    by storefront where one differs."""
+    """`hold_for_s`: how long a checkout keeps its stock unless the payment method allows more (10 to 15
+    minutes is usual); by storefront where one differs."""
 
     hold_for_s: float = 900.0
     hold_for_s_by_storefront: tuple[tuple[str, float], ...] = ()
@@ -213,7 +213,8 @@ def _new_run(saga: str, run_id: UUID, order_id: UUID, moment: Moment, asked_for:
 
 
 def _keep(rows: Rows, before: Run | None, advanced: engine.Advanced, *, ring: bool = False) -> list[Said]:
-    """Write the run where it moved; its timer is set once, and set anew when it rings (one due row per run, not per step)."""
+    """Write the run where it moved; its timer is set once, and set anew when it rings (one due row per run,
+    not per step)."""
     run = advanced.run
     if run != before:
         rows.put(run)

@@ -13,6 +13,7 @@ from contracts.inventory import (
 )
 from contracts.message import Message
 from contracts.order import (
+    CancelRefused,
     OrderCancelled,
     OrderConfirmed,
     OrderPlaced,
@@ -74,6 +75,7 @@ LATE_CHECKOUT = Answers(
             FulfillmentRequested,
             ReservationExpired,  # the hold is gone, whatever the run does now; commit stock decides
             HoldExtended,
+            CancelRefused,  # asked again until its patience is gone, then the run is stuck and visible
             CommandWithdrawn,  # a do that came after its undo
             KeyReused,
         ),

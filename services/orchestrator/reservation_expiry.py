@@ -11,7 +11,8 @@ from services.orchestrator.saga import BadSaga
 UNDO: Final = "undo"
 """The notice is the refusal of the step the run waits in: everything above is undone, that step included."""
 LEAVE: Final = "leave"
-"""Commit stock was asked: on an expired hold it takes the stock again, or refuses; its answer decides, not the timer."""
+"""Commit stock was asked: on an expired hold it takes the stock again, or refuses; its answer decides, not the
+timer."""
 
 EXPIRY: Final = {
     # the checkout waits in     an expiry does

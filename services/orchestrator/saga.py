@@ -90,7 +90,8 @@ Late = Record | UndoAgain
 
 @dataclass(frozen=True)
 class Saga:
-    """`state` opens a run's state from (request, facts). `notices` are answers that nobody asked for: they refuse the step
+    """`state` opens a run's state from (request, facts). `notices` are answers that nobody asked for: they
+    refuse the step
     the run waits in, itself undone too, until the pivot was asked. `also`: other answers that may come."""
 
     name: str

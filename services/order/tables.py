@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import JSONB
 
 from contracts.values import FulfillmentStatus
 from services.order.domain import Order, Refund
