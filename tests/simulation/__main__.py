@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --schedules 2000 --seed 1 --jobs 2`: many seeded schedules, or one of them with its trace."""
+"""`python -m tests.simulation --schedules 2000 --seed 1 --jobs 2`: many seeded schedules; `--trace`: one of them."""
 
 from __future__ import annotations
 

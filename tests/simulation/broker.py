@@ -1,4 +1,4 @@
-"""A broker in memory: queues per service, packs, redelivery with a count, and what was published kept for repetition."""
+"""A broker in memory: queues per service, packs, redelivery with a count; what was published is kept to be repeated."""
 
 import random
 from collections.abc import Callable, Sequence

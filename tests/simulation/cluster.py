@@ -14,6 +14,8 @@ from typing import Any, Final
 from contracts.checkout import STOREFRONT_REQUESTS
 from contracts.fulfillment import WAREHOUSE_REPORTS
 from contracts.message import Message
+from contracts.saga import OperateRun
+from services.orchestrator.tables import RUNS
 from services.payment.provider import WebhookNotice
 from services.payment.webhook import told_by
 from shared.effects import Effect
@@ -36,6 +38,8 @@ STEPS_AT_MOST: Final = 30_000
 FAULTS_UNTIL: Final = 3_000
 DAYS_AT_MOST: Final = 90
 """The longest timer is a return window of a month; whoever is still asking after that asks for ever."""
+AWAY_S: Final = 1_000.0
+"""Longer than a hold and than the patience of a saga."""
 RUN_LENGTHS: Final = (1, 1, 2, 3, 5, 20, 20)
 """Steps a task goes before anybody else may: mostly few, so that tasks overlap; sometimes all, so that time goes on."""
 
@@ -66,10 +70,10 @@ class Cluster:
         self.notices: list[WebhookNotice] = []
         self.tasks: list[Task] = []
         self._open_at = (-1, False)
+        self._away: dict[str, datetime] = {}
         parts = company(UnreliableProvider(self.provider, self.faults))
         self.stores = {
-            part.name: MemoryStore(self.clock, tables=part.tables, machines=part.machines, step=pause)
-            for part in parts
+            part.name: MemoryStore(self.clock, tables=part.tables, machines=part.machines, step=pause) for part in parts
         }
         self.replicas = [
             Replica(self, part, number, self.stores[part.name]) for part in parts for number in range(REPLICAS)
@@ -171,7 +175,9 @@ class Cluster:
         return True
 
     def _crash(self, replica: Replica) -> None:
-        self.trace(f"{replica.name} crashes at {[(task.name, task.at) for task in self.tasks if task.owner is replica]}")
+        self.trace(
+            f"{replica.name} crashes at {[(task.name, task.at) for task in self.tasks if task.owner is replica]}"
+        )
         for task in [task for task in self.tasks if task.owner is replica]:
             self.tasks.remove(task)
             task.die()
@@ -189,11 +195,27 @@ class Cluster:
             self.now += timedelta(seconds=rng.choice((1.0, 20.0, 20.0, 320.0)))
             self.trace("everybody is slow")
             return True
+        if faults.strikes(Fault.AWAY):
+            name, back = rng.choice(list(self.stores)), self.now + timedelta(seconds=rng.uniform(10.0, AWAY_S))
+            self._away[name] = back
+            self.trace(f"{name} stands still until {back}")
+            return True
+        if faults.strikes(Fault.OPERATOR) and self._operator():
+            return True
         if self.stores["payment"].due and (until := self._hold_ends()) and faults.strikes(Fault.EXPIRY):
             self.now = max(self.now, until + timedelta(seconds=rng.choice((0.0, 0.001, 5.0))))
             self.trace("a hold's time is over while money is on its way")
             return True
         return False
+
+    def _operator(self) -> bool:
+        """Somebody at the console turns a run back, or asks again. (Skipping is for what was seen to by hand.)"""
+        runs = [run for run in self.stores["orchestrator"].rows(RUNS) if run.changing is not None]
+        if not runs:
+            return False
+        run, action = self.rng.choice(runs), self.rng.choice(("compensate", "compensate", "retry"))
+        self._from_outside(OperateRun.heard_by, OperateRun(run_id=run.id, action=action, operator="sim"), "console", "")
+        return True
 
     def _hold_ends(self) -> datetime | None:
         holds = (row.not_before for row in self.stores["inventory"].due.values() if row.name == "hold")
@@ -207,17 +229,25 @@ class Cluster:
         self._collect_notices()
         ready = self.broker.ready
         relaying = {task.owner.part.name for task in self.tasks if task.name == "relay"}
+        self._away = {name: until for name, until in self._away.items() if until > self.now}
         for replica in self.replicas:
             part, busy = replica.part, replica.busy
+            if part.name in self._away:
+                continue
             if "batch" not in busy and (
                 replica.intake or any(ready.get(queue) for queue in part.consumer.queues) or replica.ripe()
             ):
                 found.append(replica.begin_batch)
-            if replica.store.outbox and "relay" not in busy:
-                if part.name not in relaying or self.faults.strikes(Fault.TWO_OWNERS):
-                    found.append(replica.begin_relay)
+            if (
+                replica.store.outbox
+                and "relay" not in busy
+                and (part.name not in relaying or self.faults.strikes(Fault.TWO_OWNERS))
+            ):
+                found.append(replica.begin_relay)
             if part.effects and "take" not in busy:
-                found += [partial(replica.begin_effect, effect) for effect in part.effects if self._has_open(replica, effect)]
+                found += [
+                    partial(replica.begin_effect, effect) for effect in part.effects if self._has_open(replica, effect)
+                ]
         if self.notices:
             found.append(self._notify)
         if any(shop.wishes and min(wish.at for wish in shop.wishes) <= self.now for shop in self.shops.values()):
@@ -236,9 +266,7 @@ class Cluster:
         return self._open_at[1]
 
     def _shop_speaks(self) -> None:
-        ready = [
-            (shop, wish) for shop in self.shops.values() for wish in shop.wishes if wish.at <= self.now
-        ]
+        ready = [(shop, wish) for shop in self.shops.values() for wish in shop.wishes if wish.at <= self.now]
         shop, wish = self.rng.choice(ready)
         shop.wishes.remove(wish)
         shop.asked.append(wish.message)
@@ -282,7 +310,8 @@ class Cluster:
 
     def _next_instant(self) -> datetime | None:
         instants: Iterable[datetime | None] = (
-            *(store.next_due() for store in self.stores.values()),
+            *(store.next_due() for name, store in self.stores.items() if name not in self._away),
+            *self._away.values(),
             *(wish.at for shop in self.shops.values() for wish in shop.wishes),
             self.broker.next_instant(),
             self.provider.next_settlement(),

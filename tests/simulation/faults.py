@@ -12,6 +12,7 @@ class Fault(StrEnum):
     DELAY = "delay"  # a message lies somewhere for up to twenty minutes
     LOST_ACK = "lost_ack"  # committed, and the connection is lost before the acknowledgement
     CUT = "cut"  # the broker's connection is lost while a batch is decided: another replica hears the same
+    AWAY = "away"  # a whole service stands still for minutes, while the others ask and give up
     CRASH = "crash"  # a process dies between any two steps
     LOST_COMMIT = "lost_commit"  # committed, and the database's answer is lost
     DATABASE_AWAY = "database_away"  # any other call to the database fails
@@ -20,6 +21,7 @@ class Fault(StrEnum):
     TWO_OWNERS = "two_owners"  # two replicas relay one outbox
     EXPIRY = "expiry"  # the hold's time is over while the payment is in flight
     LATE = "late"  # everybody is slow: the clock moves while there is work
+    OPERATOR = "operator"  # somebody turns a run back by hand, or asks again
     UNKNOWN_DONE = "unknown_done"  # the provider did it, and we do not learn it
     UNKNOWN_UNDONE = "unknown_undone"  # the provider did not hear us
     WEBHOOK_AGAIN = "webhook_again"  # a notice comes twice
@@ -32,6 +34,7 @@ CHANCE: Final[dict[Fault, float]] = {
     Fault.DELAY: 0.03,
     Fault.LOST_ACK: 0.06,
     Fault.CUT: 0.01,
+    Fault.AWAY: 0.004,
     Fault.CRASH: 0.006,
     Fault.LOST_COMMIT: 0.03,
     Fault.DATABASE_AWAY: 0.004,
@@ -40,6 +43,7 @@ CHANCE: Final[dict[Fault, float]] = {
     Fault.TWO_OWNERS: 0.3,
     Fault.EXPIRY: 0.06,
     Fault.LATE: 0.01,
+    Fault.OPERATOR: 0.01,
     Fault.UNKNOWN_DONE: 0.25,
     Fault.UNKNOWN_UNDONE: 0.15,
     Fault.WEBHOOK_AGAIN: 0.5,

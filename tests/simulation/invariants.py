@@ -151,7 +151,9 @@ def every_order_ended(cluster: Cluster) -> Iterator[str]:
 def every_request_was_answered(cluster: Cluster) -> Iterator[str]:
     for shop in cluster.shops.values():
         told = Counter((type_, said.get("checkout_id") or said.get("refund_id")) for type_, said in shop.heard)
-        reasons = {(said["checkout_id"], said["reason"]) for type_, said in shop.heard if type_ == CheckoutRefused.full_type}
+        reasons = {
+            (said["checkout_id"], said["reason"]) for type_, said in shop.heard if type_ == CheckoutRefused.full_type
+        }
         contents: dict[str, set[str]] = defaultdict(set)
         for message in shop.asked:
             if isinstance(message, PlaceCheckout):

@@ -1,4 +1,4 @@
-"""The world outside: a payment provider that may not answer, a warehouse that reports, storefronts that ask and listen."""
+"""The world outside: a provider that may not answer, a warehouse that reports, storefronts that ask and listen."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -149,9 +149,7 @@ class Shop:
             wish = RequestRefund(
                 refund_id=f"r{number}-{said['checkout_id']}",
                 order_id=UUID(said["order_id"]),
-                amount=Money(
-                    amount_minor=said["total_minor"] if amount < 0 else amount, currency=said["currency"]
-                ),
+                amount=Money(amount_minor=said["total_minor"] if amount < 0 else amount, currency=said["currency"]),
                 reason="changed their mind",
             )
             self.wishes.append(Wish(now, wish))

@@ -1,6 +1,6 @@
 """One process of a service: its batches, its relay, its effects, and nothing that outlives a crash but the store.
 
-The frame's own code runs here (shared.batch, shared.relay, shared.effects); only the loops around it are the simulator's.
+The frame's own code runs here (shared.batch, shared.relay, shared.effects); only the loops around it are ours.
 """
 
 from __future__ import annotations

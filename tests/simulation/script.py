@@ -116,6 +116,7 @@ KINDS: Final[dict[str, Callable[[Plan], None]]] = {
     "duplicate webhook": _token("tok_duplicate_webhook"),
     "webhook first": _token("tok_webhook_first"),
     "refunded": _refunded,
+    "refunded again and again": _refunded,  # twice in this table: refunds have fewer chances than checkouts
     "same checkout again": _same_checkout_again,
     "key reused": _key_reused,
     "payment follows": _payment_follows,
@@ -139,6 +140,8 @@ def write(rng: random.Random, start: datetime, shops: dict[str, Shop], played: C
 
 def stock(rng: random.Random) -> ReceiveStock:
     receipts = [
-        StockReceipt(sku=sku, warehouse=warehouse, quantity=rng.randint(1, 4)) for sku in SKUS for warehouse in WAREHOUSES
+        StockReceipt(sku=sku, warehouse=warehouse, quantity=rng.randint(1, 4))
+        for sku in SKUS
+        for warehouse in WAREHOUSES
     ]
     return ReceiveStock(reference="opening", receipts=tuple(receipts))

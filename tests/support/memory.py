@@ -380,7 +380,9 @@ class MemoryTransaction:
 
     def _change(self, table: Table[Any], key: Key, before: Any, row: Any) -> None:
         if before is not None:
-            changed = {column: was for column in table.fixed if (was := getattr(before, column)) != getattr(row, column)}
+            changed = {
+                column: was for column in table.fixed if (was := getattr(before, column)) != getattr(row, column)
+            }
             if changed:
                 row = replace(row, **changed)
         row = _through_json(table, row)

@@ -1,0 +1,44 @@
+"""Checkouts as JSON, as any shop would write them, and the goods to sell: nothing of ours is imported."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+
+
+def checkout(
+    checkout_id: str, *lines: tuple[str, int, int], token: str | None = "tok_ok", **more: Any
+) -> dict[str, Any]:
+    """`lines` are (sku, quantity, unit price in cents)."""
+    wanted = lines or (("A-1", 1, 1000), ("A-2", 2, 500))
+    euros = lambda minor: {"amount_minor": minor, "currency": "EUR"}  # noqa: E731
+    made: dict[str, Any] = {
+        "checkout_id": checkout_id,
+        "customer": {"reference": "customer-1"},
+        "shipping_address": {"name": "Ada", "line1": "12 Row", "city": "London", "country": "GB"},
+        "lines": [{"sku": sku, "quantity": units, "unit_price": euros(price)} for sku, units, price in wanted],
+        "total": euros(sum(units * price for _, units, price in wanted)),
+    }
+    if token is not None:
+        made["payment"] = {"method": "card", "token": token}
+    return {**made, **more}
+
+
+async def deliver_goods(env: Mapping[str, str], goods: Mapping[str, int], *, warehouse: str = "leipzig") -> None:
+    """Stock arrives, as an operator would say it; counted once per call."""
+    body = {
+        "reference": f"delivery-{uuid4()}",
+        "receipts": [{"sku": sku, "warehouse": warehouse, "quantity": units} for sku, units in goods.items()],
+    }
+    headers = {"specversion": "1.0", "id": str(uuid4()), "source": "ops", "type": "waybill.inventory.receive_stock.v1"}
+    async with await aio_pika.connect(env["AMQP_URL"], timeout=20) as connection:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.get_exchange("waybill.commands", ensure=False)
+        message = aio_pika.Message(
+            json.dumps(body).encode(),
+            headers={f"cloudEvents:{name}": value for name, value in headers.items()},
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await exchange.publish(message, "inventory", timeout=20)
