@@ -237,6 +237,10 @@ class _Attempt:
         except UnknownType as unknown:
             if heard.foreign:
                 return _Opened(heard, None, _unknown_to_foreigner(heard.envelope.type, self.batches.consumer))
+            try:
+                heard.envelope.body.decode()  # it will wait in a text column
+            except UnicodeDecodeError as broken:
+                return _Opened(heard, None, Unreadable("malformed_json", str(broken)[:500]))
             return _Opened(heard, None, unknown)
         except Unreadable as unreadable:
             return _Opened(heard, None, unreadable)

@@ -157,7 +157,7 @@ def _patiently(call: Any) -> Any:
 
 def _opened(message: RabbitMessage, queue: str, foreign: bool, dead: bool) -> Delivery:
     raw: Any = message.raw_message
-    alone = dead or bool(raw.redelivered) or int(raw.headers.get("x-delivery-count") or 0) >= 1
+    alone = dead or bool(raw.redelivered) or bool(raw.headers.get("x-delivery-count"))
     if foreign:
         return Delivery([_from_outside(raw, queue, alone)], message)
     if raw.content_type == PACK_TYPE:
@@ -198,7 +198,8 @@ def _from_outside(raw: Any, queue: str, alone: bool) -> Heard:
         trouble = f"forged_source: cloudEvents:source says {claimed[:100]!r}, the broker says {user!r}"
     elif not envelope.id:
         trouble = "no_message_id: cloudEvents:id is missing"
-    envelope = Envelope({**envelope.head, "source": user}, envelope.body)
+    head = {name: value for name, value in envelope.head.items() if name != "commandkey"}  # keys are given by us only
+    envelope = Envelope({**head, "source": user}, envelope.body)
     id_ = foreign_id(user, envelope.id or datetime.now(UTC).isoformat())
     return Heard(queue, envelope, id_, foreign=True, alone=alone, trouble=trouble)
 

@@ -22,6 +22,8 @@ PACK_MESSAGES: Final = 50
 PACK_BYTES: Final = 256 * 1024
 MAX_BODY_BYTES: Final = 256 * 1024
 """Largest body we read: a checkout of 100 lines is about 20 kB."""
+MAX_ATTRIBUTE: Final = 2_000
+"""Characters kept of a header; ours are under 200."""
 SHARDS: Final = 4
 """Relay shards per service: as many relays can share the work of one outbox, each keeping the order of its subjects."""
 
@@ -77,6 +79,8 @@ def open_envelope(envelope: Envelope) -> Message:
     message_type = MESSAGES.get(envelope.type)
     if message_type is None:
         raise UnknownType(envelope.type or "(no type)")
+    if b"\\u0000" in envelope.body:
+        raise Unreadable("wrong_schema", "text may not hold the character U+0000, which no database of ours can keep")
     try:
         return message_type.model_validate_json(envelope.body)
     except ValueError as error:
@@ -155,16 +159,19 @@ def to_headers(head: Mapping[str, str]) -> dict[str, str]:
 
 
 def from_headers(headers: Mapping[str, Any], body: bytes) -> Envelope:
+    """Never raises: whatever a stranger puts into headers becomes text that the database can keep."""
     head = {
-        str(name)[len(PREFIX) :]: value.decode() if isinstance(value, bytes) else str(value)
-        for name, value in headers.items()
-        if str(name).startswith(PREFIX)
+        _text(name)[len(PREFIX) :]: _text(value) for name, value in headers.items() if str(name).startswith(PREFIX)
     }
     head.pop("specversion", None)
-    trace = headers.get("traceparent")
-    if trace:
-        head["traceparent"] = trace.decode() if isinstance(trace, bytes) else str(trace)
+    if trace := headers.get("traceparent"):
+        head["traceparent"] = _text(trace)
     return Envelope(head, body)
+
+
+def _text(value: Any) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text.replace("\x00", "\ufffd")[:MAX_ATTRIBUTE]
 
 
 def pack(envelopes: Iterable[Envelope]) -> bytes:
