@@ -30,7 +30,18 @@ from shared.consumer import (
 from shared.crash import point
 from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
 from shared.ids import NewId
-from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, ParkedRow, Store, Transaction
+from shared.store import (
+    AnswerRow,
+    Changes,
+    Conflict,
+    ConstraintFired,
+    DueRow,
+    OutboxRow,
+    ParkedRow,
+    Store,
+    Transaction,
+    Unavailable,
+)
 from shared.table import Need
 from shared.working_set import Rows
 
@@ -124,7 +135,11 @@ class Batches:
         point("alone.counted")
         if attempts > MAX_ATTEMPTS:
             item.trouble = f"kills_its_consumer: delivered {attempts} times and never finished"
-        await self._run_set([item], False, total)
+        try:
+            await self._run_set([item], False, total)
+        except (Unavailable, TooManyConflicts):
+            item.alone = False  # nobody's fault: it comes again with others and is not counted once more
+            raise
 
     async def _run_set(self, items: Sequence[Heard], due: bool, total: Done) -> None:
         """Conflict: the conflicted first, all again. Constraint: halve until the guilty one is alone."""
