@@ -62,17 +62,14 @@ def why_not(say: Callable[[str], None]) -> str | None:
 
 
 class DockerControl:
-    def __init__(
-        self, postgres: str, rabbitmq: str, amqp_port: int, postgres_password: str, api: ManagementApi
-    ) -> None:
+    def __init__(self, postgres: str, rabbitmq: str, amqp_port: int, api: ManagementApi) -> None:
         self._postgres = postgres
         self._rabbitmq = rabbitmq
         self._amqp_port = amqp_port
-        self._password = postgres_password
         self._api = api
 
     def stop_broker(self) -> None:
-        _must("stop", "--time", "30", self._rabbitmq)
+        _must("stop", "-t", "30", self._rabbitmq)
 
     def start_broker(self) -> None:
         _must("start", self._rabbitmq)
@@ -127,7 +124,7 @@ def docker_servers(*, fsync: bool, say: Callable[[str], None]) -> Iterator[tuple
         postgres = start(_postgres(password, postgres_port, fsync), folder)
         rabbitmq = start(_rabbitmq(password, amqp_port, management_port), folder)
         management_url = f"http://waybill:{password}@{HOST}:{management_port}"
-        control = DockerControl(postgres, rabbitmq, amqp_port, password, ManagementApi(management_url))
+        control = DockerControl(postgres, rabbitmq, amqp_port, ManagementApi(management_url))
         control.wait_for_postgres()
         control.wait_for_broker()
         say(f"{POSTGRES_IMAGE} on port {postgres_port} and {RABBITMQ_IMAGE} on port {amqp_port}, containers by {by}")
@@ -177,7 +174,8 @@ def _by_testcontainers(wanted: Wanted, folder: Path) -> str:
     for name, value in wanted.environment.items():
         container = container.with_env(name, value)
     for inside, outside in wanted.ports.items():
-        container = container.with_bind_ports(inside, outside)
+        # with_bind_ports() would open it on every interface; the engine takes a pair where the type says a number
+        container.ports[str(inside)] = (HOST, outside)  # type: ignore[assignment]
     container.start()
     identity = str(container.get_wrapped_container().id)
     _list(folder, identity)

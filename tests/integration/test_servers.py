@@ -3,29 +3,37 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import aio_pika
 import asyncpg
 import psutil
 import pytest
 
-from services.sandbox.keeper import MARK
+from services.sandbox import servers_docker
+from services.sandbox.keeper import MARK, marked
 from services.sandbox.servers import Servers, ServersUnavailable, bring
 
 GONE_WITHIN_S = 30.0
+STANDARD = {5432, 5672, 15672, 25672, 4369}
 
 
-@pytest.fixture(scope="module")
-def own() -> Iterator[Servers]:
-    """Private ones always: the suite's own may be given or in containers."""
+@pytest.fixture(scope="module", params=["private", "docker"])
+def own(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """Of both kinds, whatever the rest of the suite runs on; containers where an engine answers."""
+    if request.param == "docker" and (reason := servers_docker.why_not(print)) is not None:
+        pytest.skip(reason)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WAYBILL_SERVERS", "private")
+        patch.setenv("WAYBILL_SERVERS", request.param)
         with bring(fsync=False) as brought:
+            assert brought.how == request.param
             yield brought
             before = living(brought)
         assert before, "the test looked at nothing"
@@ -33,17 +41,13 @@ def own() -> Iterator[Servers]:
 
 
 def living(own: Servers) -> list[int]:
-    """Every process of the own: what carries their mark, and what pids() names."""
-    [rabbitmq] = own.pids()["rabbitmq"]
-    folder = psutil.Process(rabbitmq).environ()[MARK]
-    marked = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == folder:
-                marked.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return sorted({*marked, *own.pids()["postgresql"]})
+    """Every process of the servers: what pids() names, their children, and what carries their mark (epmd)."""
+    roots = [psutil.Process(pid) for pids in own.pids().values() for pid in pids]
+    found = {process.pid for root in roots for process in (root, *root.children(recursive=True))}
+    if own.how == "private":
+        [rabbitmq] = own.pids()["rabbitmq"]
+        found |= {process.pid for process in marked(Path(psutil.Process(rabbitmq).environ()[MARK]))}
+    return sorted(found)
 
 
 def is_zombie(pid: int) -> bool:
@@ -74,12 +78,24 @@ async def there_and_back(own: Servers) -> bytes:
 
 
 async def test_both_servers_serve(own: Servers) -> None:
-    assert own.how == "private"
     assert await select_one(own) == 1
     assert await there_and_back(own) == b"hello"
 
 
 async def test_no_standard_port_and_loopback_only(own: Servers) -> None:
+    ports = {urlsplit(url).port for url in (own.database_url, own.amqp_url, own.management_url) if url}
+    assert len(ports) == (3 if own.management_url else 2)
+    assert not ports & STANDARD
+    addresses = {str(address) for _, _, _, _, (address, *_) in socket.getaddrinfo(socket.gethostname(), None)}
+    for outside in addresses - {"127.0.0.1", "127.0.1.1", "::1"}:
+        for port in ports:
+            with pytest.raises(OSError):
+                socket.create_connection((outside, port), timeout=5).close()
+
+
+async def test_private_processes_listen_on_loopback_only(own: Servers) -> None:
+    if own.how != "private":
+        pytest.skip("a container listens inside its own network")
     listening = [
         connection.laddr
         for pid in living(own)
@@ -88,7 +104,7 @@ async def test_no_standard_port_and_loopback_only(own: Servers) -> None:
     ]
     assert len(listening) >= 3  # PostgreSQL, AMQP, Erlang's distribution and its port mapper
     assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
-    assert not {address.port for address in listening} & {5432, 5672, 15672, 25672, 4369}
+    assert not {address.port for address in listening} & STANDARD
 
 
 async def test_definitions_are_imported(own: Servers) -> None:
@@ -171,6 +187,7 @@ def test_given_servers_are_used_and_not_harmed(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("WAYBILL_SERVERS", raising=False)
     monkeypatch.setenv("AMQP_URL", own.amqp_url)
     monkeypatch.setenv("DATABASE_URL", own.database_url)
+    monkeypatch.delenv("MANAGEMENT_URL", raising=False)
     with bring(say=lambda text: None) as given:
         assert (given.how, given.amqp_url, given.database_url) == ("given", own.amqp_url, own.database_url)
         for harm in (given.stop_broker, given.start_broker, given.restart_postgres):
