@@ -13,7 +13,8 @@ from typing import Any, Final
 from uuid import UUID
 
 import aio_pika
-from aio_pika.abc import AbstractExchange, AbstractRobustConnection
+from aio_pika.abc import AbstractChannel, AbstractRobustConnection
+from aiormq import spec
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
@@ -30,6 +31,8 @@ CONFIRM_TIMEOUT_S: Final = 10.0
 IN_FLIGHT: Final = 200
 """Parcels awaiting a confirm on the one channel; more only lengthens the confirm walk."""
 HEARTBEAT_S: Final = 10
+PERSISTENT: Final = 2
+"""AMQP's delivery mode: written to disk before it is confirmed."""
 
 
 def _with_heartbeat(url: str) -> str:
@@ -210,7 +213,7 @@ class Speaking:
     def __init__(self, url: str, name: str) -> None:
         self.url, self.name = _with_heartbeat(url), name
         self._connection: AbstractRobustConnection | None = None
-        self._exchanges: dict[str, AbstractExchange] = {}
+        self._channel: AbstractChannel | None = None
         self._window = asyncio.Semaphore(IN_FLIGHT)
 
     async def start(self) -> None:
@@ -218,9 +221,7 @@ class Speaking:
 
     async def _connect(self) -> None:
         self._connection = await aio_pika.connect_robust(self.url, client_properties={"connection_name": self.name})
-        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        for name in (COMMANDS, EVENTS):
-            self._exchanges[name] = await channel.get_exchange(name, ensure=False)
+        self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def stop(self) -> None:
         if self._connection is not None:
@@ -236,13 +237,17 @@ class Speaking:
         return [parcel for parcel, confirmed in zip(parcels, results, strict=True) if confirmed]
 
     async def _publish(self, parcel: Parcel) -> bool:
-        exchange = self._exchanges[EVENTS if parcel.public else COMMANDS]
+        assert self._channel is not None
         async with self._window:
             point("relay.publishing")
             try:
-                await exchange.publish(
-                    _to_amqp(parcel),
-                    parcel.destination,
+                channel = await self._channel.get_underlay_channel()
+                body, properties = _to_amqp(parcel)
+                await channel.basic_publish(
+                    body,
+                    exchange=EVENTS if parcel.public else COMMANDS,
+                    routing_key=parcel.destination,
+                    properties=properties,
                     mandatory=not parcel.public,
                     timeout=CONFIRM_TIMEOUT_S,
                 )
@@ -252,21 +257,17 @@ class Speaking:
         return True
 
 
-def _to_amqp(parcel: Parcel) -> aio_pika.Message:
+def _to_amqp(parcel: Parcel) -> tuple[bytes, spec.Basic.Properties]:
+    """Straight into the protocol's terms: building a client-side message object first cost as much as sending it."""
     envelopes = parcel.envelopes()
     first = envelopes[0]
     if parcel.packed:
-        return aio_pika.Message(
-            pack(envelopes),
-            content_type=PACK_TYPE,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            message_id=first.id,
-        )
-    return aio_pika.Message(
-        first.body,
+        properties = spec.Basic.Properties(content_type=PACK_TYPE, delivery_mode=PERSISTENT, message_id=first.id)
+        return pack(envelopes), properties
+    return first.body, spec.Basic.Properties(
         content_type="application/json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        delivery_mode=PERSISTENT,
         message_id=first.id,
-        type=first.type,
-        headers=dict(to_headers(first.head)),
+        message_type=first.type,
+        headers={**to_headers(first.head)},
     )

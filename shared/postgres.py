@@ -4,11 +4,12 @@ Statements are made once per table from its SQLAlchemy declaration and run by as
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from shared.crash import point
-from shared.envelope import shard_of
+from shared.envelope import HeadText, shard_of
 from shared.store import AnswerRow, Changes, Conflict, ConstraintFired, DueRow, OutboxRow, Unavailable
 from shared.table import Discipline, Key, Need, Table
 
@@ -46,19 +47,13 @@ AWAY = (
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-@dataclass(frozen=True, slots=True)
-class _Json:
-    """A jsonb list inside an array parameter: bare, asyncpg would take it for one more dimension of the array."""
-
-    value: Any
-
-
-def _json_text(value: Any) -> str:
-    return orjson.dumps(value.value if isinstance(value, _Json) else value).decode()
-
-
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=_json_text, decoder=orjson.loads, schema="pg_catalog")
+    """jsonb comes in as Python values; it goes out as text and a cast, encoded once by us (`_json`)."""
+    await connection.set_type_codec("jsonb", encoder=_json, decoder=orjson.loads, schema="pg_catalog")
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 async def _keep_as_is(connection: asyncpg.Connection) -> None:
@@ -97,24 +92,37 @@ class TableSql:
         types = {column.name: str(column.type.compile(dialect=_DIALECT)) for column in table.sql.columns}
         self.types = {name: type_.split("(")[0] for name, type_ in types.items()}
         self.enums = table.enums()
-        self.converts = tuple(self.enums.get(name) for name in self.columns)
+        self.converts = tuple((n, self.enums[name]) for n, name in enumerate(self.columns) if name in self.enums)
+        self.json = frozenset(name for name, type_ in self.types.items() if type_ == "JSONB")
         self.has_updated_at = "updated_at" in table.sql.columns
 
     def make(self, record: Sequence[Any]) -> Any:
-        values = [
-            value if convert is None or value is None else convert(value)
-            for value, convert in zip(record, self.converts, strict=True)
-        ]
+        if not self.enums:
+            return self.table.row(*record)
+        values = list(record)
+        for index, convert in self.converts:
+            if values[index] is not None:
+                values[index] = convert(values[index])
         return self.table.row(*values)
 
-    def arrays(self, rows: Iterable[Any], columns: Sequence[str]) -> list[list[Any]]:
-        listed = list(rows)
-        return [
-            [None if (value := getattr(row, column)) is None else _Json(value) for row in listed]
-            if self.types[column] == "JSONB"
-            else [getattr(row, column) for row in listed]
-            for column in columns
-        ]
+    def arrays(self, rows: Iterable[Any], columns: Sequence[str]) -> list[Sequence[Any]]:
+        """One array per column; jsonb as text, for a cast in the statement."""
+        arrays: list[Sequence[Any]] = list(zip(*map(self._getter(columns), rows), strict=True))
+        for index, column in enumerate(columns):
+            if column in self.json:
+                arrays[index] = [None if value is None else _json(value) for value in arrays[index]]
+        return arrays
+
+    def _getter(self, columns: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+        return self.get_all if columns is self.columns else self.get_moving
+
+    @cached_property
+    def get_all(self) -> Callable[[Any], tuple[Any, ...]]:
+        return _tuple_getter(self.columns)
+
+    @cached_property
+    def get_moving(self) -> Callable[[Any], tuple[Any, ...]]:
+        return _tuple_getter(self.moving_columns)
 
     def select(self, by: str) -> str:
         lock = ""
@@ -124,13 +132,18 @@ class TableSql:
         return f"SELECT {', '.join(self.columns)} FROM {self.full} WHERE {by} = ANY($1::{self.types[by]}[]){lock}"
 
     def _unnest(self, columns: Sequence[str]) -> str:
-        arrays = ", ".join(f"${n}::{self.types[column]}[]" for n, column in enumerate(columns, 1))
+        sent = ("text" if column in self.json else self.types[column] for column in columns)
+        arrays = ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(sent, 1))
         return f"unnest({arrays}) AS u({', '.join(columns)})"
+
+    def _value(self, column: str) -> str:
+        return f"u.{column}::jsonb" if column in self.json else f"u.{column}"
 
     @cached_property
     def insert(self) -> str:
         names = ", ".join(self.columns)
-        sql = f"INSERT INTO {self.full} ({names}) SELECT {names} FROM {self._unnest(self.columns)}"
+        values = ", ".join(self._value(column) for column in self.columns)
+        sql = f"INSERT INTO {self.full} ({names}) SELECT {values} FROM {self._unnest(self.columns)}"
         if self.table.discipline is Discipline.APPEND:
             return sql
         return f"{sql} ON CONFLICT DO NOTHING RETURNING {', '.join(self.table.key)}"
@@ -142,7 +155,7 @@ class TableSql:
     @cached_property
     def update(self) -> str:
         columns = self.moving_columns
-        sets = [f"{column} = u.{column}" for column in columns if column not in self.table.key]
+        sets = [f"{column} = {self._value(column)}" for column in columns if column not in self.table.key]
         if self.has_updated_at:
             sets.append("updated_at = now()")
         where = [f"t.{column} = u.{column}" for column in self.table.key]
@@ -162,6 +175,13 @@ class TableSql:
             f"SELECT {key} FROM {self.full} WHERE state = 'open' ORDER BY {key} LIMIT $1 FOR UPDATE SKIP LOCKED))"
             f" RETURNING {', '.join(self.columns)}"
         )
+
+
+def _tuple_getter(columns: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(columns) == 1:
+        get = attrgetter(columns[0])
+        return lambda row: (get(row),)
+    return attrgetter(*columns)
 
 
 _SQL: dict[Table[Any], TableSql] = {}
@@ -192,9 +212,9 @@ class FrameSql:
     def __init__(self, schema: str) -> None:
         s = schema
         self.claim_inbox = (
-            f"INSERT INTO {s}.inbox AS i (queue, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])"
+            f"WITH won AS (INSERT INTO {s}.inbox AS i (queue, message_id) SELECT * FROM unnest($1::text[], $2::uuid[])"
             " ON CONFLICT (message_id, queue) DO UPDATE SET state = 'done' WHERE i.state = 'trying'"
-            " RETURNING queue, message_id"
+            " RETURNING queue, message_id) SELECT queue, message_id, clock_timestamp() FROM won"
         )
         self.count_attempt = (
             f"INSERT INTO {s}.inbox AS i (queue, message_id, state, attempts) VALUES ($1, $2, 'trying', 1)"
@@ -212,8 +232,10 @@ class FrameSql:
             f" RETURNING {due_columns}"
         )
         due_source = (
-            f"INSERT INTO {s}.due AS d ({due_columns}) SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[],"
-            " $4::jsonb[], $5::text[], $6::text[], $7::text[], $8::int[], $9::timestamptz[], $10::text[])"
+            f"INSERT INTO {s}.due AS d ({due_columns}) SELECT id, queue, not_before, head::jsonb, body, name, owner,"
+            " attempts, first_tried, error FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[],"
+            " $5::text[], $6::text[], $7::text[], $8::int[], $9::timestamptz[], $10::text[])"
+            f" AS u({due_columns})"
         )
         self.insert_due = f"{due_source} ON CONFLICT (id) DO NOTHING"
         self.set_timers = (
@@ -249,13 +271,14 @@ class FrameSql:
         self.insert_outbox = (
             f"INSERT INTO {s}.outbox (id, shard, subject, destination, public, head, body)"
             " SELECT id, shard, subject, destination, public, head, body FROM unnest($1::uuid[], $2::smallint[],"
-            " $3::text[], $4::text[], $5::boolean[], $6::jsonb[], $7::text[]) WITH ORDINALITY"
+            " $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[]) WITH ORDINALITY"
             " AS u(id, shard, subject, destination, public, head, body, n) ORDER BY n"
         )
         self.park = (
             f"INSERT INTO {s}.parked AS p (id, queue, command_key, head, body, reason, error, attempts)"
-            " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::text[],"
-            " $7::text[], $8::int[]) ON CONFLICT DO NOTHING"
+            " SELECT id, queue, command_key, head::jsonb, body, reason, error, attempts"
+            " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::int[])"
+            " AS u(id, queue, command_key, head, body, reason, error, attempts) ON CONFLICT DO NOTHING"
         )
         self.outbox_waiting = (
             f"SELECT position, id, subject, destination, public, head, body FROM {s}.outbox"
@@ -269,20 +292,25 @@ class PostgresTransaction:
     def __init__(self, connection: asyncpg.Connection, sql: FrameSql) -> None:
         self.connection, self.sql = connection, sql
         self.committed = False
+        self._now: datetime | None = None
 
     async def claim_inbox(self, ids: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
         records = await self.connection.fetch(
             self.sql.claim_inbox, [queue for queue, _ in ids], [id_ for _, id_ in ids]
         )
-        return {(record[0], _uuid(record[1])) for record in records}
+        if records:
+            self._now = records[0][2]  # read together: a round trip less for every batch
+        return {(record[0], record[1]) for record in records}
 
     async def claim_due(self, queues: Sequence[str], limit: int) -> list[DueRow]:
         records = await self.connection.fetch(self.sql.claim_due, list(queues), limit)
-        rows = [DueRow(_uuid(record[0]), *tuple(record)[1:]) for record in records]
+        rows = [DueRow(*record) for record in records]
         return sorted(rows, key=lambda row: (row.not_before, row.id.bytes))
 
     async def now(self) -> datetime:
-        return cast(datetime, await self.connection.fetchval("SELECT clock_timestamp()"))
+        if self._now is None:
+            self._now = cast(datetime, await self.connection.fetchval("SELECT clock_timestamp()"))
+        return self._now
 
     async def load(self, need: Need) -> list[Any]:
         sql = sql_of(need.table)
@@ -340,7 +368,10 @@ class PostgresTransaction:
             rows = changes.parked
             await execute(
                 sql.park,
-                *([getattr(row, name) for row in rows] for name in _PARKED_COLUMNS),
+                *(
+                    [_json(dict(row.head)) if name == "head" else getattr(row, name) for row in rows]
+                    for name in _PARKED_COLUMNS
+                ),
             )
         if changes.outbox:
             out = changes.outbox
@@ -351,7 +382,7 @@ class PostgresTransaction:
                 [row.subject for row in out],
                 [row.destination for row in out],
                 [row.public for row in out],
-                [row.head for row in out],
+                [_json(row.head) for row in out],
                 [row.body for row in out],
             )
 
@@ -360,7 +391,7 @@ class PostgresTransaction:
         sql = sql_of(table)
         records = await self.connection.fetch(statement, *sql.arrays(rows, columns))
         if len(records) != len(rows):
-            kept = {tuple(_plain(value) for value in record) for record in records}
+            kept = {tuple(record) for record in records}
             keys: list[Key] = [table.key_of(row) for row in rows]
             raise Conflict((table.name, key) for key in keys if key not in kept)
 
@@ -376,16 +407,11 @@ _PARKED_COLUMNS = ("id", "queue", "command_key", "head", "body", "reason", "erro
 
 
 def _columns(row_type: type[Any], rows: Sequence[Any]) -> list[list[Any]]:
-    return [[getattr(row, field.name) for row in rows] for field in fields(row_type)]
-
-
-def _uuid(value: Any) -> UUID:
-    """asyncpg has a UUID class of its own; ours is the plain one."""
-    return UUID(int=value.int)
-
-
-def _plain(value: Any) -> Any:
-    return _uuid(value) if isinstance(value, UUID) else value
+    """One array per field; heads as JSON text."""
+    return [
+        [_json(dict(row.head)) if field.name == "head" else getattr(row, field.name) for row in rows]
+        for field in fields(row_type)
+    ]
 
 
 class PostgresStore:
@@ -427,7 +453,10 @@ class PostgresStore:
             records = await self.pool.fetch(self.sql.outbox_waiting, list(shards), limit)
         except AWAY as away:
             raise Unavailable(f"{type(away).__name__}: {away}") from away
-        return [(record[0], OutboxRow(*tuple(record)[1:])) for record in records]
+        return [
+            (position, OutboxRow(id_, subject, destination, public, HeadText(head), body))
+            for position, id_, subject, destination, public, head, body in records
+        ]
 
     async def published(self, positions: Sequence[int]) -> None:
         try:

@@ -71,7 +71,7 @@ def frame_sql(schema: str) -> list[str]:
             subject text NOT NULL,
             destination text NOT NULL,
             public boolean NOT NULL,
-            head jsonb NOT NULL,
+            head text NOT NULL,
             body text NOT NULL,
             created_at timestamptz NOT NULL DEFAULT now()
         ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,

@@ -3,7 +3,7 @@
 Both pass the same contract tests. A transaction is READ COMMITTED; its calls come in the order of this file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +37,7 @@ class OutboxRow:
     subject: str
     destination: str
     public: bool
-    head: dict[str, str]
+    head: Mapping[str, str]
     body: str
 
 
@@ -48,7 +48,7 @@ class DueRow:
     id: UUID
     queue: str
     not_before: datetime
-    head: dict[str, str]
+    head: Mapping[str, str]
     body: str
     name: str = ""
     owner: str = ""

@@ -3,9 +3,12 @@
 The column names of the SQL table are the field names of the row class, less the two instants the database keeps itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
-from typing import Any, ClassVar, Generic, TypeVar, cast, get_type_hints
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast, get_type_hints
 
 import sqlalchemy as sa
 
@@ -49,16 +52,19 @@ class Table(Generic[R]):
         """The table a row belongs to; KeyError for a class nobody declared."""
         return cast("Table[R]", Table._by_row[type(row)])
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.sql.name
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         return tuple(field.name for field in fields(cast(Any, self.row)))
 
-    def key_of(self, row: R) -> Key:
-        return tuple(getattr(row, column) for column in self.key)
+    @cached_property
+    def key_of(self) -> Callable[[R], Key]:
+        """The key of a row, as a tuple."""
+        get = attrgetter(*self.key)
+        return get if len(self.key) > 1 else lambda row: (get(row),)
 
     def enums(self) -> dict[str, type[StrEnum]]:
         """Columns that are text in SQL and an enum in the row."""
@@ -71,6 +77,9 @@ class Table(Generic[R]):
         return found
 
 
+_NOTHING: Final = frozenset((None,))
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """Rows a decision wants to see: those whose column `by` is one of `values`; at most `limit` by `order_by`."""
@@ -81,4 +90,4 @@ class Need:
 
     @staticmethod
     def of(table: Table[Any], by: str, *values: Any) -> "Need":
-        return Need(table, by, frozenset(value for value in values if value is not None))
+        return Need(table, by, frozenset(values) - _NOTHING)

@@ -49,6 +49,7 @@ class Rows:
         self._added: list[Any] = []
         self._timers: dict[tuple[str, str], Timer | None] = {}
         self._movers: dict[tuple[str, Key], set[int]] = {}
+        self._placed: set[tuple[Table[Any], Key]] = set()
         self._overlay = _Overlay()
 
     # -- loading (the frame) -------------------------------------------------------------------------------------
@@ -57,9 +58,13 @@ class Rows:
         """What of `needs` is not loaded yet, merged to one need per table and column, tables in a fixed order."""
         merged: dict[tuple[Table[Any], str], set[Any]] = {}
         for need in needs:
-            have = self._scopes.get((need.table, need.by), {})
-            wanted = merged.setdefault((need.table, need.by), set())
-            wanted.update(value for value in need.values if value not in have)
+            wanted = merged.get((need.table, need.by))
+            if wanted is None:
+                wanted = merged[(need.table, need.by)] = set()
+            wanted |= need.values
+        for place, wanted in merged.items():
+            if (have := self._scopes.get(place)) is not None:
+                wanted -= have.keys()
         return [
             Need(table, by, frozenset(values))
             for (table, by), values in sorted(merged.items(), key=lambda item: (item[0][0].name, item[0][1]))
@@ -130,7 +135,11 @@ class Rows:
         self._overlay.timers[(name, str(owner))] = None
 
     def _covers(self, table: Table[Any], key: Key) -> bool:
-        return any(value in self._scopes.get((table, column), {}) for column, value in zip(table.key, key, strict=True))
+        for column, value in zip(table.key, key, strict=True):
+            scope = self._scopes.get((table, column))
+            if scope is not None and value in scope:
+                return True
+        return False
 
     # -- merging (the frame) -------------------------------------------------------------------------------------
 
@@ -141,9 +150,12 @@ class Rows:
             self._moves.setdefault((table, key), []).extend(moves)
             self._movers.setdefault((table.name, key), set()).add(index)
             self._current.setdefault(table, {})[key] = moves[-1]
+            if (table, key) in self._placed:
+                continue  # a row does not change the columns it is found by
+            self._placed.add((table, key))
             for (scoped, by), values in self._scopes.items():
-                if scoped is table and getattr(moves[-1], by) in values:
-                    values[getattr(moves[-1], by)][key] = None
+                if scoped is table and (found := values.get(getattr(moves[-1], by))) is not None:
+                    found[key] = None
         self._added.extend(overlay.added)
         self._timers.update(overlay.timers)
 

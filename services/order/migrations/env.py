@@ -4,4 +4,4 @@ from alembic import context
 
 from shared.migrations import run_env
 
-run_env(context)  # type: ignore[arg-type]
+run_env(context)
