@@ -320,8 +320,8 @@ STOREFRONT: Final = (
                  WHERE kind IN ('checkout', 'refund', 'message') GROUP BY kind, key) q
            LEFT JOIN (SELECT {_CONCLUSION} AS kind,
                              coalesce(body ->> 'checkout_id', body ->> 'refund_id', body ->> 'message_id') AS key,
-                             count(DISTINCT (type, body)) FILTER (WHERE NOT coalesce(body ->> 'reason', '') = ANY ('{{key_reused,payment_not_expected}}'))
-                                 AS answers,
+                             count(DISTINCT (type, body)) FILTER (WHERE coalesce(body ->> 'reason', '')
+                                 NOT IN ('key_reused', 'payment_not_expected')) AS answers,
                              bool_or(body ->> 'reason' = 'key_reused') AS reused
                       FROM storefront_heard e GROUP BY 1, 2) a ON a.kind = q.kind AND a.key = q.key""",
         settled=True,

@@ -6,7 +6,6 @@ Nothing in here is special to the demo but shorter times, and those are settings
 import asyncio
 import json
 import secrets
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +24,15 @@ from contracts.message import Message
 from services.ops.invariants import Invariant, Seen, all_hold, check, fetch_books
 from services.ops.quiet import until_quiet
 from services.sandbox.carts import GOODS, receipts
-from services.sandbox.processes import free_port, running, until_started
-from services.sandbox.scenarios import SCARCE, SCARCE_UNITS, Case, Scenario, cases
+from services.sandbox.processes import Group, check_alive, free_port, running, until_started
+from services.sandbox.scenarios import SCARCE, SCARCE_UNITS, SCENARIOS, Case, Scenario, cases
 from services.sandbox.servers import Servers
 from services.sandbox.shopper import Heard, Saying, Shopper
 from shared.ids import new_id
 from shared.provision import SERVICES, sqlalchemy_url
 
 SHORT_TIMES: Final[Mapping[str, str]] = {
-    "HOLD_FOR_S": "3",
+    "HOLD_FOR_S": "8",
     "PENDING_WAIT_S": "20",
     "PROVIDER_TIMEOUT_S": "1",
     "ATTEMPT_OVERDUE_S": "4",
@@ -46,6 +45,8 @@ SHORT_TIMES: Final[Mapping[str, str]] = {
 """What usually takes minutes takes seconds, by setting."""
 STORES: Final = {"leipzig": 12, "lyon": 40, "osaka": 3_000}
 """Warehouses by their turn, and how many of everything lie there: the first run empty, so that orders are split."""
+OPEN_AT_ONCE: Final = 40
+"""Checkouts waiting for their money at once: a slow machine takes longer, and loses no reservation over it."""
 START_WITHIN_S: Final = 60.0
 FOLLOW_FOR_S: Final = 100.0
 QUIET_WITHIN_S: Final = 60.0
@@ -148,11 +149,18 @@ class Shop:
         started = time.monotonic()
         for number, case in enumerate(self.cases):
             await asyncio.sleep(max(0.0, started + number / self.rate_per_s - time.monotonic()))
+            await self._until_few_are_open()
             case.placed_at = time.monotonic()
             for saying in case.begin():
                 self._say_soon(saying)
             self.begun += 1
             self.changed.set()
+
+    async def _until_few_are_open(self) -> None:
+        while sum(1 for case in self.cases[: self.begun] if case.is_open) >= OPEN_AT_ONCE:
+            self.changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), 5.0)
 
     def _say_soon(self, saying: Saying) -> None:
         self._saying.add(task := asyncio.create_task(self._shopper.say(saying)))
@@ -168,10 +176,7 @@ class Shop:
         )
 
     def became(self) -> list[Became]:
-        found: dict[str, list[Case]] = {}
-        for case in self.cases:
-            found.setdefault(case.scenario.name, []).append(case)
-        return [_became(of[0].scenario, of) for of in found.values()]
+        return [_became(scenario, [case for case in self.cases if case.scenario is scenario]) for scenario in SCENARIOS]
 
 
 def _became(scenario: Scenario, of: Sequence[Case]) -> Became:
@@ -187,11 +192,18 @@ class Demo:
     """One run on servers that are there. `show` is called whenever something changed."""
 
     def __init__(
-        self, servers: Servers, env: Mapping[str, str], *, orders: int, seed: int, say: Callable[[str], None]
+        self,
+        servers: Servers,
+        env: Mapping[str, str],
+        *,
+        orders: int,
+        seed: int,
+        logs: Path,
+        say: Callable[[str], None],
     ) -> None:
-        self.servers, self.say = servers, say
+        self.logs, self.say = logs, say
         self.outcome = Outcome(servers.how, orders, seed)
-        self.shop = Shop(cases(orders, seed), rate_per_s=max(30.0, orders / 10))
+        self.shop = Shop(cases(orders, seed), rate_per_s=max(30.0, orders / 8))
         provider_port, webhook_port, secret = free_port(), free_port(), secrets.token_urlsafe(24)
         self.env = {
             **env,
@@ -207,39 +219,42 @@ class Demo:
     async def run(self, follow: Callable[["Demo"], Any]) -> Outcome:
         """Start, stock, shop, wait, check. `follow` is a context manager that shows how it goes."""
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="waybill-demo-") as folder:
-            groups = [["all"], ["world"]]
-            with running(groups, self.env, Path(folder)) as processes:
-                await until_started(processes, [len(SERVICES), 1], START_WITHIN_S)
-                self.say(
-                    f"services started in {time.monotonic() - started:.1f} s: {', '.join(SERVICES)}; and the world"
-                )
-                await self._stock()
-                with follow(self):
-                    async with Shopper(self.env["STOREFRONT_AMQP_URL"], self.shop.hear) as shopper:
-                        await self.shop.play(shopper)
-                        await self._poison()
-                        await self._until_over(processes)
-                        self.outcome.moving = await until_quiet(self.env, QUIET_WITHIN_S)
-                        await self._until_over(processes)  # the last events are on their way to us
-                self.outcome.became = [*self.shop.became(), await self._poisoned()]
-                books = await fetch_books(self.env["PROVIDER_URL"])
-                self.outcome.invariants = await check(
-                    self.env, books, seen=self.shop.seen(), expected_parked=self._expected_parked()
-                )
+        with running([["all"], ["world"]], self.env, self.logs) as processes:
+            await until_started(processes, [len(SERVICES), 1], START_WITHIN_S)
+            self.say(f"services started in {time.monotonic() - started:.1f} s: {', '.join(SERVICES)}; and the world")
+            await self._stock()
+            with follow(self):
+                async with Shopper(self.env["STOREFRONT_AMQP_URL"], self.shop.hear) as shopper:
+                    await self._shop(shopper, processes)
+            self.outcome.became = [*self.shop.became(), await self._poisoned()]
+            books = await fetch_books(self.env["PROVIDER_URL"])
+            self.outcome.invariants = await check(
+                self.env, books, seen=self.shop.seen(), expected_parked=self._expected_parked()
+            )
         self._measure()
         self.outcome.seconds = time.monotonic() - started
         return self.outcome
 
-    async def _until_over(self, processes: Sequence[Any]) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FOLLOW_FOR_S):
-                while self.shop.over() < len(self.shop.cases):
-                    if any(group.process.poll() is not None for group in processes):
-                        return
-                    self.shop.changed.clear()
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self.shop.changed.wait(), 1.0)
+    async def _shop(self, shopper: Shopper, processes: Sequence[Group]) -> None:
+        """Place everything and wait until it ended and nothing moves any more, at most `FOLLOW_FOR_S`."""
+        playing = asyncio.create_task(self.shop.play(shopper))
+        ends = time.monotonic() + FOLLOW_FOR_S
+        try:
+            await self._poison()
+            await self._until_over(processes, ends)
+            self.outcome.moving = await until_quiet(self.env, QUIET_WITHIN_S)
+            await self._until_over(processes, ends)  # the last events are on their way to us
+        finally:
+            playing.cancel()
+            with suppress(asyncio.CancelledError):
+                await playing
+
+    async def _until_over(self, processes: Sequence[Group], ends: float) -> None:
+        while self.shop.over() < len(self.shop.cases) and time.monotonic() < ends:
+            check_alive(processes)
+            self.shop.changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.shop.changed.wait(), 1.0)
 
     # -- what operators do ---------------------------------------------------------------------------------------
 

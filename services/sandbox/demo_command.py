@@ -2,6 +2,9 @@
 
 import asyncio
 import secrets
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,29 +28,27 @@ def demo(
     from services.sandbox.demo import Demo, as_json
     from services.sandbox.demo_view import live, show
     from services.sandbox.environment import prepare
-    from services.sandbox.processes import NotStarted
+    from services.sandbox.processes import NotRunning
     from services.sandbox.servers import ServersUnavailable, bring
 
     console = Console(stderr=json)
+    logs = Path(tempfile.mkdtemp(prefix="waybill-demo-"))
+
+    def say(line: str) -> None:
+        console.print(line, style="bright_black", highlight=False)
+
     try:
-        with bring(say=lambda line: console.print(line, style="bright_black", highlight=False)) as servers:
-            with (
-                console.status("a database and a virtual host of our own, migrated") if not json else console.status("")
-            ):
+        with bring(say=say) as servers:
+            with console.status("making a database and a virtual host of our own"):
                 environment = prepare(servers, f"waybill_demo_{secrets.token_hex(4)}")
             try:
-                run = Demo(
-                    servers,
-                    environment.env,
-                    orders=orders,
-                    seed=seed,
-                    say=lambda line: console.print(line, style="bright_black", highlight=False),
-                )
+                run = Demo(servers, environment.env, orders=orders, seed=seed, logs=logs, say=say)
                 outcome = asyncio.run(run.run(lambda following: live(following, console)))
             finally:
                 environment.drop()
-    except (ServersUnavailable, NotStarted) as error:
+    except (ServersUnavailable, NotRunning) as error:
         console.print(str(error), style="bold red", highlight=False)
+        say(f"what the services wrote: {logs}")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running", style="bright_black")
@@ -56,4 +57,8 @@ def demo(
         typer.echo(as_json(outcome))
     else:
         show(outcome, console)
+    if outcome.ok:
+        shutil.rmtree(logs, ignore_errors=True)
+    else:
+        say(f"what the services wrote: {logs}")
     raise typer.Exit(0 if outcome.ok else 1)

@@ -22,10 +22,8 @@ COLUMNS = (
     ("refunded", ("refunded",)),
     ("refused", ("refused", "unreadable", "refund")),
 )
-UNTOLD = frozenset(
-    {"accepted", "placed", "payment_pending", "processing", "partially_fulfilled", "fulfilled", "shipped"}
-)
-"""Words on the way: not part of what became of an order."""
+TOLD = ("delivered", "cancelled", "refunded", "refund", "refused", "unreadable", "parked")
+"""Words that say what became of an order, in this order; the others are on the way there, or repeat them."""
 GOOD, BAD, QUIET = "green", "bold red", "bright_black"
 
 
@@ -51,7 +49,7 @@ def live(demo: Demo, console: Console) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    with Live(console=console, get_renderable=draw, refresh_per_second=5, transient=True, vertical_overflow="crop"):
+    with Live(console=console, get_renderable=draw, refresh_per_second=2, transient=True, vertical_overflow="crop"):
         yield
 
 
@@ -112,7 +110,12 @@ def _became_table(became: Sequence[Became]) -> Table:
     table.add_column("what became of them")
     table.add_column("as expected", justify="right", no_wrap=True)
     for one in became:
-        told = [f"{count} {word}" for word, count in sorted(one.words.items()) if word not in UNTOLD]
+        told = [
+            f"{count} {word.replace('_', ' ')}"
+            for known in TOLD
+            for word, count in sorted(one.words.items())
+            if word.partition(" ")[0] == known and word != "refund done"
+        ]
         mark = Text(f"{one.as_expected} of {one.asked} ", GOOD if one.holds else BAD)
         mark.append("✓" if one.holds else "✗")
         table.add_row(one.scenario.name, one.scenario.what, ", ".join(told), mark)

@@ -16,7 +16,7 @@ END_WITHIN_S: Final = 35.0
 """A service drains within 30 s."""
 
 
-class NotStarted(Exception):
+class NotRunning(Exception):
     """A process ended, or did not say that it started; its last words are in the message."""
 
 
@@ -82,18 +82,24 @@ def end(groups: Sequence[Group]) -> None:
             group.process.wait()
 
 
+def check_alive(groups: Sequence[Group]) -> None:
+    """Raises `NotRunning` when one has ended by itself."""
+    for group in groups:
+        if (status := group.process.poll()) is not None:
+            raise NotRunning(f"{' '.join(group.names)} ended with status {status}:\n{group.last_words()}")
+
+
 async def until_started(groups: Sequence[Group], counts: Sequence[int], within_s: float) -> None:
     """Until each group has said `started` as often as it holds services."""
     try:
         async with asyncio.timeout(within_s):
             for group, count in zip(groups, counts, strict=True):
                 while group.started() < count:
-                    if group.process.poll() is not None:
-                        raise NotStarted(f"{' '.join(group.names)} ended at once:\n{group.last_words()}")
+                    check_alive(groups)
                     await asyncio.sleep(0.1)
     except TimeoutError:
         words = "\n".join(f"{' '.join(group.names)}:\n{group.last_words()}" for group in groups)
-        raise NotStarted(f"not started within {within_s:.0f} s\n{words}") from None
+        raise NotRunning(f"not started within {within_s:.0f} s\n{words}") from None
 
 
 def free_port() -> int:

@@ -36,6 +36,7 @@ class Case:
     said: list[tuple[str, str, str]] = field(default_factory=list)
     """(kind, key, content) of every request that must be answered by name."""
     answered: set[str] = field(default_factory=set)
+    is_over: bool = False
 
     def heard(self, event: Heard) -> list[Saying]:
         """What the storefront says because of it."""
@@ -45,7 +46,9 @@ class Case:
         self.words[word] = self.words.get(word, 0) + 1
         self.order_id = self.order_id or str(event.body.get("order_id", ""))
         then = self.scenario.then.get(word)
-        return self.ask(then(self)) if then is not None and first else []
+        said = self.ask(then(self)) if then is not None and first else []
+        self.is_over = self.is_as_expected or bool(self.unexpected)
+        return said
 
     def begin(self) -> list[Saying]:
         return self.ask(self.scenario.first(self))
@@ -57,8 +60,12 @@ class Case:
         return sayings
 
     @property
-    def is_over(self) -> bool:
-        return self.is_as_expected or bool(self.unexpected)
+    def is_open(self) -> bool:
+        """Its stock is held, and its money is on the way."""
+        return (
+            bool(self.scenario.places_an_order and not self.confirmed_at and not self.scenario.idles)
+            and not self.is_over
+        )
 
     @property
     def is_as_expected(self) -> bool:
@@ -79,7 +86,7 @@ ENDINGS: Final = frozenset({"cancelled", "refused", "unreadable", "refund", "ret
 class Scenario:
     """`ends`: ways it may end, each a list of words. `per_240`: how many of 240 orders go this way (0: the rest).
     `exactly`: words that must be heard by so many cases, no more and no fewer. `parks`: under which reason its
-    messages are kept for a person."""
+    messages are kept for a person. `idles`: it ends only when its reservation expires, so it is begun first."""
 
     name: str
     what: str
@@ -90,6 +97,7 @@ class Scenario:
     exactly: Mapping[str, int] = field(default_factory=dict)
     parks: str = ""
     places_an_order: bool = True
+    idles: bool = False
 
 
 def word_of(event: Heard) -> str:
@@ -283,7 +291,7 @@ SCENARIOS: Final = (
     Scenario("pending, then failed", "the provider says no, later", 8,
              (("accepted", "cancelled payment_declined"),), _places("tok_pending_then_failed")),
     Scenario("abandoned payment", "silence: the reservation expires", 10,
-             (("accepted", "payment_pending", "cancelled expired"),), _places(None)),
+             (("accepted", "payment_pending", "cancelled expired"),), _places(None), idles=True),
     Scenario("short stock", "more than there is", 8, (("accepted", "cancelled stock_short"),),
              _places("tok_ok", _too_many)),
     Scenario("the last units", f"{SCARCE_UNITS} units, more buyers", 12,
@@ -338,7 +346,7 @@ SCENARIOS: Final = (
 
 
 def cases(orders: int, seed: int) -> list[Case]:
-    """Every scenario at least once, in a shuffled order; `orders` checkouts that can be read among them."""
+    """Every scenario more than once, shuffled, those that idle first; of them `orders` are checkouts one can read."""
     rng = random.Random(seed)
     counts = {scenario.name: max(2, round(scenario.per_240 * orders / 240)) for scenario in SCENARIOS[1:]}
     # of the last units there must be more buyers than units
@@ -347,6 +355,7 @@ def cases(orders: int, seed: int) -> list[Case]:
     counts[SCENARIOS[0].name] = max(2, orders - placing)
     found = [scenario for scenario in SCENARIOS for _ in range(counts[scenario.name])]
     rng.shuffle(found)
+    found.sort(key=lambda scenario: not scenario.idles)
     return [
         Case(scenario, random.Random(rng.random()), _key(scenario, number))
         for number, scenario in enumerate(found, start=1)
