@@ -97,8 +97,11 @@ class Broker:
             return []
         if len(waiting) > 1 and self.faults.strikes(Fault.REORDER):
             self.rng.shuffle(waiting)
-        taken, self.ready[queue] = waiting[:limit], waiting[limit:]
-        return taken
+        if len(waiting) > limit:
+            self.ready[queue] = waiting[limit:]
+        else:
+            del self.ready[queue]  # only queues with messages stand in `ready`: the scheduler asks it at every turn
+        return waiting[:limit]
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
         """The consumer is gone: they come back, at the front, counted."""

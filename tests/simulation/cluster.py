@@ -125,7 +125,6 @@ class Cluster:
         self.broker.publish(stock.heard_by, (envelope,))
         while self._turn():
             pass
-        self.broker.kept.clear()
 
     def spawn(self, name: str, owner: Replica, work: Coroutine[str, None, None]) -> None:
         self.tasks.append(Task(name, owner, work))
@@ -234,9 +233,7 @@ class Cluster:
             part, busy = replica.part, replica.busy
             if part.name in self._away:
                 continue
-            if "batch" not in busy and (
-                replica.intake or any(ready.get(queue) for queue in part.consumer.queues) or replica.ripe()
-            ):
+            if "batch" not in busy and (replica.intake or not replica.queues.isdisjoint(ready) or replica.ripe()):
                 found.append(replica.begin_batch)
             if (
                 replica.store.outbox
@@ -250,7 +247,7 @@ class Cluster:
                 ]
         if self.notices:
             found.append(self._notify)
-        if any(shop.wishes and min(wish.at for wish in shop.wishes) <= self.now for shop in self.shops.values()):
+        if any(wish.at <= self.now for shop in self.shops.values() for wish in shop.wishes):
             found.append(self._shop_speaks)
         soonest = self.warehouse.next_instant()
         if soonest is not None and soonest <= self.now:
@@ -270,16 +267,17 @@ class Cluster:
         shop, wish = self.rng.choice(ready)
         shop.wishes.remove(wish)
         shop.asked.append(wish.message)
-        self._from_outside(STOREFRONT_REQUESTS, wish.message, shop.name, wish.id_)
+        self._from_outside(STOREFRONT_REQUESTS, wish.message, shop.name, wish.id_, wish.broken)
 
     def _warehouse_reports(self) -> None:
         for report in self.warehouse.due_reports():
             self._from_outside(WAREHOUSE_REPORTS, report, "warehouse", report.report_id)
 
-    def _from_outside(self, queue: str, message: Message, source: str, id_: str) -> None:
+    def _from_outside(self, queue: str, message: Message, source: str, id_: str, broken: bool = False) -> None:
         envelope = envelope_of(message, id_=self.new_id(), source=source, now=self.now)
-        if id_:
-            envelope = Envelope({**envelope.head, "id": id_}, envelope.body)
+        if id_ or broken:
+            head, body = envelope.head, envelope.body
+            envelope = Envelope({**head, "id": id_ or head["id"]}, body[:-20] if broken else body)
         if self.tracing:
             self.trace(f"{source} says {message!r}")
         self.broker.publish(queue, (envelope,))

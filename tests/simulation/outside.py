@@ -30,6 +30,7 @@ from tests.support.scripted_provider import ScriptedProvider
 F = FulfillmentStatus
 PLANS: Final = (
     (F.SHIPPED, F.DELIVERED),
+    (F.DELIVERED,),
     (F.ACKNOWLEDGED, F.SHIPPED, F.DELIVERED),
     (F.ACKNOWLEDGED, F.PICKING, F.PICKED, F.PACKING, F.PACKED, F.LABELED, F.SHIPPED, F.DELIVERED),
 )
@@ -112,11 +113,12 @@ class ScriptedWarehouse:
 
 @dataclass
 class Wish:
-    """Something a storefront will say: not before `at`; `id_` repeats under the same message id."""
+    """What a storefront will say: not before `at`; `id_` repeats under the same message id; `broken` on its way."""
 
     at: datetime
     message: Message
     id_: str = ""
+    broken: bool = False
 
 
 @dataclass

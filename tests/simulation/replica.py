@@ -37,6 +37,7 @@ class Replica:
         self.cluster, self.part, self.number, self.store = cluster, part, number, store
         self.batches = Batches(part.consumer, store, cluster.new_id)
         self.name = f"{part.name}-{number}"
+        self.queues = frozenset(part.consumer.queues)
         self.held: list[Delivery] = []
         self.intake: list[Delivery] = []
         self.in_hand: list[Delivery] = []

@@ -15,7 +15,8 @@ from tests.support.checkouts import a_checkout
 SKUS: Final = ("tea", "cup", "pot")
 WAREHOUSES: Final = ("north", "south")
 SHOPS: Final = ("shop-a", "shop-b")
-ORDERS: Final = (5, 7)
+ORDERS: Final = (5, 6)
+UNREADABLE: Final = "unreadable"
 HOLD_S: Final = 900.0
 UNIT_PRICES_MINOR: Final = (1_999, 1, 33_333)
 
@@ -96,6 +97,13 @@ def _silence(plan: Plan) -> None:
     plan.place(None)
 
 
+def _unreadable_first(plan: Plan) -> None:
+    """Half a message: told so, parked, and in nobody's way."""
+    checkout = plan.place("tok_ok", wait_s=1.0)
+    broken = checkout.model_copy(update={"checkout_id": f"{UNREADABLE}-{plan.checkout_id}"})
+    plan.shop.wishes.append(Wish(plan.at, broken, f"broken-{plan.checkout_id}", broken=True))
+
+
 def _two_payments(plan: Plan) -> None:
     plan.place(None)
     plan.pay(1.0)
@@ -124,6 +132,7 @@ KINDS: Final[dict[str, Callable[[Plan], None]]] = {
     "payment too late": _payment_too_late,
     "silence": _silence,
     "two payments": _two_payments,
+    "unreadable first": _unreadable_first,
 }
 
 
