@@ -1,0 +1,239 @@
+"""One campaign: checkouts keep coming while faults happen; then everything settles, and it is counted what became of them.
+
+All of it is seen from outside: what the storefront said and heard, the provider's own books, SQL as the owner.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.ops.invariants import Invariant, Seen, check, fetch_books
+from services.ops.quiet import until_quiet
+from tests.support.processes import System
+from tests.support.proxy import Proxy
+from tests.support.shopping import checkout
+from tests.support.storefront import ENDS, Storefront
+from tests.support.until import until
+
+ROUNDS: Final = int(os.environ.get("WAYBILL_CHAOS_ROUNDS", "1"))
+"""How often each fault happens: once in `make test`, twenty times in `make chaos`."""
+SEED: Final = int(os.environ.get("WAYBILL_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+ORDERS: Final = 40 if ROUNDS == 1 else 500
+"""Checkouts of a campaign, at least."""
+MOST_ORDERS: Final = 40 * ORDERS
+"""Nobody places more, however long a fault lasts."""
+RATE_PER_S: Final = float(os.environ.get("WAYBILL_CHAOS_RATE", "0")) or (12.0 if ROUNDS == 1 else 35.0)
+SETTLED_WITHIN_S: Final = 120.0 + 20.0 * ROUNDS
+RARE: Final = "RARE"
+"""A SKU of which there is one unit."""
+
+MIX: Final[tuple[tuple[str, int, str], ...]] = (
+    # what is bought and how it is paid, how often, and how it must end
+    ("tok_ok", 66, "order.confirmed"),
+    ("tok_declined", 8, "order.cancelled"),
+    ("tok_do_then_timeout", 5, "order.confirmed"),
+    ("tok_pending_then_paid", 5, "order.confirmed"),
+    ("tok_pending_then_failed", 4, "order.cancelled"),
+    ("tok_duplicate_webhook", 4, "order.confirmed"),
+    ("payment first", 4, "order.confirmed"),
+    ("too many", 4, "order.cancelled"),
+)
+SAID_TWICE: Final = 0.05
+STUCK: Final = frozenset(
+    {
+        "no run is stuck",
+        "nothing waits to be said",
+        "nothing is overdue",
+        "nothing is parked unexpectedly",
+        "every call to the provider ended",
+        "no money waits on a dead order",
+    }
+)
+LOST: Final = frozenset(
+    {"every accepted checkout ended", "a storefront hears how each order ends", "stories are gapless"}
+)
+
+
+@dataclass
+class Verdict:
+    """One row of the table."""
+
+    fault: str
+    seed: int
+    times: int = 0
+    placed: int = 0
+    confirmed: int = 0
+    cancelled: int = 0
+    lost: int = 0
+    double_effects: int = 0
+    stuck: int = 0
+    wrong_ends: int = 0
+    in_flight: int = 0
+    """Placed before a fault was over and not ended when it began."""
+    in_flight_confirmed: int = 0
+    recovery_s: float = 0.0
+    """From the end of a fault until every order placed before it had its end; the longest."""
+    settled_s: float = 0.0
+    trouble: list[str] = field(default_factory=list)
+
+
+VERDICTS: Final[list[Verdict]] = []
+
+
+@dataclass
+class Place:
+    """Everything a campaign may touch."""
+
+    system: System
+    shop: Storefront
+    amqp: Proxy
+    database: Proxy
+    env: dict[str, str]
+    servers: Any
+
+
+@dataclass
+class Campaign:
+    place: Place
+    fault: str
+    only_good: bool = False
+    """Every checkout could be confirmed: for counting how many are."""
+    chance: random.Random = field(init=False)
+    expected: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By checkout id: how it must end, and when it was placed."""
+    faults: list[tuple[float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(f"{SEED} {self.fault}")
+
+    @asynccontextmanager
+    async def happening(self) -> AsyncIterator[None]:
+        """Around one fault: from its first to its last moment."""
+        began = time.monotonic()
+        yield
+        self.faults.append((began, time.monotonic()))
+
+    async def run(self, faults: Callable[["Campaign"], Awaitable[None]]) -> Verdict:
+        """Load and faults together, then peace, then the count; raises AssertionError unless everything holds."""
+        verdict = Verdict(self.fault, SEED)
+        VERDICTS.append(verdict)
+        over = asyncio.Event()
+        load = asyncio.create_task(self._load(over))
+        try:
+            await until(lambda: len(self.expected) >= 8, "the first checkouts", within_s=60)
+            await faults(self)
+        finally:
+            over.set()
+            await load
+        calmed = time.monotonic()
+        try:
+            await until(self._all_ended, lambda: f"an end of {self._unended()[:5]}", within_s=SETTLED_WITHIN_S)
+        except AssertionError as late:
+            verdict.trouble.append(str(late))
+        moving = await until_quiet(self.place.env, SETTLED_WITHIN_S)
+        verdict.settled_s = round(time.monotonic() - calmed, 1)
+        self._count(verdict, moving, await self._invariants())
+        assert not verdict.trouble, self._report(verdict)
+        return verdict
+
+    # -- load ----------------------------------------------------------------------------------------------------
+
+    async def _load(self, over: asyncio.Event) -> None:
+        """Open loop: the next checkout comes when its time comes, whatever became of the others."""
+        begun, saying = time.monotonic(), set[asyncio.Task[None]]()
+        for number in range(MOST_ORDERS):
+            if over.is_set() and number >= ORDERS:
+                break
+            saying.add(asyncio.create_task(self._shop(number)))
+            next_at = begun + (number + 1) / RATE_PER_S
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+        await asyncio.gather(*saying)
+
+    async def _shop(self, number: int) -> None:
+        id_ = f"{self.fault}-{SEED}-{number}".replace(" ", "-")
+        kinds = MIX[:1] if self.only_good else MIX
+        kind, _, end = self.chance.choices(kinds, weights=[weight for _, weight, _ in kinds])[0]
+        twice = self.chance.random() < SAID_TWICE
+        sku = self.chance.choice(("A-1", "A-2", "A-3"))
+        message_id = f"{id_}-message"
+        self.expected[id_] = (end, time.monotonic())
+        shop = self.place.shop
+        match kind:
+            case "too many":
+                placed = checkout(id_, ("A-1", 1, 700), (RARE, 5, 100))
+            case "payment first":
+                placed = checkout(id_, (sku, 1, 900), ("A-4", 2, 300), token=None)
+                payment = f'{{"checkout_id": "{id_}", "payment": {{"token": "tok_ok"}}}}'
+                await shop.say("checkout.provide_payment", payment.encode(), message_id=f"{id_}-payment")
+            case token:
+                placed = checkout(id_, (sku, 1, 900), ("A-4", 2, 300), token=token)
+        await shop.place(placed, message_id=message_id)
+        if twice:
+            await shop.place(placed, message_id=message_id)
+
+    # -- the count -----------------------------------------------------------------------------------------------
+
+    def _unended(self) -> list[str]:
+        return [id_ for id_ in self.expected if self.place.shop.end_of(id_) is None]
+
+    def _all_ended(self) -> bool:
+        return not self._unended()
+
+    async def _invariants(self) -> list[Invariant]:
+        shop = self.place.shop
+        checkouts = [
+            ("checkout", key, content) for topic, key, content, _ in shop.asked.values() if topic == "checkout.place"
+        ]
+        heard = [(said.id, said.type, said.body) for said in shop.heard]
+        books = await fetch_books(self.place.system.provider_url)
+        return await check(self.place.env, books, settled=True, seen=Seen(checkouts, heard))
+
+    def _count(self, verdict: Verdict, moving: dict[str, int], invariants: list[Invariant]) -> None:
+        ends = {id_: self.place.shop.end_of(id_) for id_ in self.expected}
+        topics = {id_: end.topic if end else "" for id_, end in ends.items()}
+        verdict.times = len(self.faults)
+        verdict.placed = len(ends)
+        verdict.confirmed = sum(topic == "order.confirmed" for topic in topics.values())
+        verdict.cancelled = sum(topic in ENDS[1:] for topic in topics.values())
+        verdict.lost = sum(end is None for end in ends.values())
+        verdict.stuck = sum(moving.values())
+        wrong = [
+            f"{id_} ended {topics[id_]!r}, not {end!r}" for id_, (end, _) in self.expected.items() if topics[id_] != end
+        ]
+        verdict.wrong_ends = len(wrong)
+        verdict.trouble += wrong[:5]
+        verdict.trouble += [f"still moving: {what}: {many}" for what, many in moving.items()]
+        for invariant in invariants:
+            if invariant.holds:
+                continue
+            verdict.trouble.append(f"{invariant.name}: {invariant.broken} of {invariant.checked}, {invariant.examples}")
+            if invariant.name in STUCK:
+                verdict.stuck += invariant.broken
+            elif invariant.name in LOST:
+                verdict.lost += invariant.broken
+            else:
+                verdict.double_effects += invariant.broken
+        in_flight: set[str] = set()
+        for began, over in self.faults:
+            for id_, (_, at) in self.expected.items():
+                end = ends[id_]
+                if at <= over and (end is None or end.at >= began):
+                    in_flight.add(id_)
+                    if end is not None:
+                        verdict.recovery_s = max(verdict.recovery_s, round(end.at - over, 1))
+        verdict.in_flight = len(in_flight)
+        verdict.in_flight_confirmed = sum(topics[id_] == "order.confirmed" for id_ in in_flight)
+
+    def _report(self, verdict: Verdict) -> str:
+        replay = (
+            f"WAYBILL_CHAOS_SEED={SEED} WAYBILL_CHAOS_ROUNDS={ROUNDS} pytest tests/chaos -k '{self.fault.split()[0]}'"
+        )
+        words = "\n".join(
+            f"--- {name}\n{process.last_words(6)}" for name, process in self.place.system.processes.items()
+        )
+        return "\n".join([*verdict.trouble, f"seed {SEED}; again: {replay}", words])

@@ -1,0 +1,81 @@
+"""At every await of the frame a process dies once, by its own hand and without farewell; the system comes out whole.
+
+Each service has a lane of points; all lanes run at the same time, under load. Dead at one point, it is started armed for
+the next, so that it meets the next crash while it recovers from the last.
+"""
+
+import asyncio
+import signal
+from typing import Final
+
+from shared.crash import POINTS
+from tests.chaos.campaign import ROUNDS, Campaign, Place
+from tests.support.processes import SERVICES
+
+DIES_WITHIN_S: Final = 90.0
+MOST_IN_A_ROW: Final = 5
+"""A message met again after each of six crashes is set aside as one that kills its consumer, and rightly so."""
+LANES: Final[dict[str, tuple[str, ...]]] = {
+    "order": ("batch.taken", "batch.begun", "batch.answers_loaded", "relay.confirmed", "relay.owned"),
+    "inventory": ("batch.claimed", "batch.loaded", "batch.loaded_then", "batch.rows_written", "batch.written"),
+    "payment": ("effects.taken", "effects.performed", "local.submitted", "local.committed", "effects.heard"),
+    "fulfillment": ("batch.committed", "batch.acknowledged", "relay.read", "relay.publishing", "relay.published"),
+    "orchestrator": ("batch.due_claimed", "batch.clock_read", "alone.counted", "relay.deleted"),
+}
+ONLY: Final = {
+    # points that not every service passes in every campaign
+    "batch.due_claimed": {"orchestrator"},
+    "batch.loaded_then": {"inventory", "orchestrator"},
+    "batch.answers_loaded": {"order", "inventory", "payment", "fulfillment"},
+    "effects.taken": {"payment"},
+    "effects.performed": {"payment"},
+    "effects.heard": {"payment"},
+    "local.submitted": {"payment"},
+    "local.committed": {"payment"},
+    "alone.counted": {"orchestrator"},
+}
+
+
+def test_every_point_has_a_lane() -> None:
+    lanes = [point for points in LANES.values() for point in points]
+    assert sorted(lanes) == sorted(POINTS)
+    assert all(len(points) <= MOST_IN_A_ROW for points in LANES.values())
+
+
+async def test_death_at_every_await(place: Place) -> None:
+    await Campaign(place, "crash at every await").run(lambda campaign: along(campaign, LANES))
+
+
+async def test_death_at_every_await_of_every_service(place: Place) -> None:
+    """The long version: every service at every point it passes."""
+    for round_ in range(ROUNDS if ROUNDS > 1 else 0):
+        everywhere = {
+            service: tuple(point for point in POINTS if service in ONLY.get(point, SERVICES)) for service in SERVICES
+        }
+        for start in range(0, max(map(len, everywhere.values())), MOST_IN_A_ROW):
+            lanes = {service: points[start : start + MOST_IN_A_ROW] for service, points in everywhere.items()}
+            campaign = Campaign(place, f"crash round {round_} from {start}")
+            await campaign.run(lambda campaign, lanes=lanes: along(campaign, lanes))  # type: ignore[misc]
+
+
+async def along(campaign: Campaign, lanes: dict[str, tuple[str, ...]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for service, points in lanes.items():
+            group.create_task(lane(campaign, service, points))
+
+
+async def lane(campaign: Campaign, service: str, points: tuple[str, ...]) -> None:
+    process = campaign.place.system.of(service)
+    for point in points:
+        async with campaign.happening():
+            nth = 1 if point in ONLY else campaign.chance.randint(1, 4)
+            await process.kill()
+            await process.start(WAYBILL_CRASH_AT=f"{point}:{nth}")
+            try:
+                code = await process.ended(DIES_WITHIN_S)
+            except TimeoutError:
+                raise AssertionError(f"{service} never passed {point} {nth} times: {process.last_words()}") from None
+            assert code == -signal.SIGKILL, f"{service} at {point}: {code}: {process.last_words()}"
+    async with campaign.happening():
+        await process.start()
+        await process.until_ready()
