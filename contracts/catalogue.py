@@ -111,8 +111,8 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
     checkout.PlaceCheckout: (
         "Answered at once by `CheckoutAccepted` (with the `order_id`) or `CheckoutRefused` (`reason`: key_reused, "
         "mixed_currencies, totals_do_not_add_up, discount_above_goods, amount_too_large). An accepted checkout whose "
-        "order cannot be placed after all is refused too (unknown_currency). Then the order's events follow, "
-        "`order.placed` first, and sooner or later either `order.confirmed` (paid, stock allocated) or "
+        "order cannot be placed after all is refused too (unknown_currency). Then the order's events follow: "
+        "sooner or later either `order.confirmed` (paid, stock allocated) or "
         "`order.cancelled` (`reason`: stock_short, unknown_sku, payment_declined, expired, stock_gone, no_payment, "
         "no_answer). After `order.confirmed`: `order.processing`, `order.fulfilled`, `order.shipped`, "
         "`order.delivered`, `order.completed`. The same `checkout_id` with the same content is answered the same way "

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.message import Command, Event, Fact, Local, Reply
-from contracts.values import Address, Currency, Customer, Instant, Minor, Quantity, Reference, Sku, Text, Value
+from contracts.values import Address, Currency, Customer, Instant, Minor, Pick, Quantity, Reference, Sku, Text, Value
 
 
 class OrderLine(Value):
@@ -63,6 +63,8 @@ class ConfirmOrder(Command, topic="order.confirm_order", heard_by="order"):
     """The pivot is behind us: stock is allocated and the money is there."""
 
     order_id: UUID
+    picks: tuple[Pick, ...] = ()
+    """Which warehouse gives what, for the order's story."""
 
 
 class OrderConfirmed(Reply, topic="order.order_confirmed"):
@@ -138,10 +140,6 @@ class OrderEvent(Event):
     refunded_minor: Minor = 0
     reason: Text = ""
     detail: dict[str, str] = Field(default_factory=dict)
-
-
-class OrderPlacedEvent(OrderEvent, topic="order.placed"):
-    """The order exists and its stock is being reserved."""
 
 
 class OrderPaymentPendingEvent(OrderEvent, topic="order.payment_pending"):

@@ -2,12 +2,12 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.operations import Operations
-from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
 
@@ -39,8 +39,8 @@ def upgrade(connection: sa.Connection, service: str, schema: str) -> None:
     command.upgrade(config, "head")
 
 
-def run_env(context: EnvironmentContext) -> None:
-    """The whole of every service's `migrations/env.py`."""
+def run_env(context: Any) -> None:
+    """The whole of every service's `migrations/env.py`; `context` is Alembic's proxy module of that name."""
     attributes = context.config.attributes
     context.configure(connection=attributes["connection"], version_table_schema=attributes["schema"])
     with context.begin_transaction():

@@ -71,7 +71,7 @@ class Effect(StrEnum):
 
 
 EFFECTS: Final[Mapping[FulfillmentStatus, frozenset[Effect]]] = {
-    PENDING: frozenset({Effect.TELL_ORDER}),
+    PENDING: frozenset(),  # the order is confirmed in the same breath; it is in process once the warehouse says so
     ACKNOWLEDGED: frozenset({Effect.TELL_ORDER}),
     PICKING: frozenset({Effect.TELL_ORDER}),
     PICKED: frozenset(),  # steps inside the house: kept here, of no interest outside

@@ -26,7 +26,7 @@ consumer = Consumer("fulfillment", queues=("fulfillment", WAREHOUSE_REPORTS), ou
 @consumer.hears(RequestFulfillment, needs=lambda command: [])
 def request_fulfillment(
     command: RequestFulfillment, rows: Rows, moment: Moment
-) -> Annotated[list[Said], FulfillmentRequested, OrderShipment, FulfillmentProgressed]:
+) -> Annotated[list[Said], FulfillmentRequested, OrderShipment]:
     """One shipment per warehouse of the picks, ordered there; the frame says the same answer to the same command."""
     said: list[Said] = []
     created: list[Fulfillment] = []
@@ -61,16 +61,6 @@ def request_fulfillment(
             picks=picks,
         )
         said.append(Ask(order, key=f"fulfillment/{shipment.id}/ship/do"))
-        said.append(
-            FulfillmentProgressed(
-                order_id=command.order_id,
-                fulfillment_id=shipment.id,
-                warehouse=warehouse,
-                status=shipment.state,
-                picks=picks,
-                occurred_at=moment.now,
-            )
-        )
     return [FulfillmentRequested(order_id=command.order_id, fulfillment_ids=tuple(row.id for row in created)), *said]
 
 

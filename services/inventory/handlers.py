@@ -70,9 +70,7 @@ class ReferenceReused(Exception):
     ],
     then=lambda command, rows: [Need.of(SHELVES, "sku", *(line.sku for line in command.lines))],
 )
-def hold_stock(
-    command: HoldStock, rows: Rows, moment: Moment
-) -> Annotated[list[Said], StockHeld, StockShort, StoryFact]:
+def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockHeld, StockShort]:
     """Hold every line of an order, or none of them."""
     units = domain.wanted((line.sku, line.quantity) for line in command.lines)
     standing = rows.get(RESERVATIONS, command.order_id)
@@ -88,11 +86,8 @@ def hold_stock(
     rows.put(held.reservation)
     _turn(rows, moment, held.turns, order_id=command.order_id)
     rows.set_timer(HOLD_TIMER, command.order_id, until, HoldLapsed(order_id=command.order_id))
-    detail = {"picks": _told(held.reservation.taken), "until": until.isoformat()}
-    return [
-        StockHeld(order_id=command.order_id, until=until, picks=_picks(held.reservation)),
-        _story(moment, command.order_id, "inventory.stock_held", detail=detail),
-    ]
+    # not told to the order's story: the order hears of its stock when it is confirmed, awaits payment or is cancelled
+    return [StockHeld(order_id=command.order_id, until=until, picks=_picks(held.reservation))]
 
 
 @consumer.hears(ExtendHold, needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)])

