@@ -5,6 +5,7 @@
 
 import asyncio
 import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -22,7 +23,16 @@ from shared.provision import SERVICES
 from shared.service import Service
 
 ELSEWHERE: Final = {
-    "demo": "services.sandbox.demo_command",
+    "demo": "services.sandbox.demo_command:app",
+    "shop": "services.sandbox.shop:shop_app",
+    "seed": "services.sandbox.shop:seed_app",
+    "order": "services.ops.order:app",
+    "queues": "services.ops.queues:app",
+    "parked": "services.ops.parked:app",
+    "sagas": "services.ops.sagas:app",
+    "maintain": "services.ops.maintain:app",
+    "contracts": "services.documents:app",
+    "bench": "services.sandbox.bench:app",
 }
 """Commands of other modules, imported when asked for: a service's process holds only what it runs."""
 
@@ -31,12 +41,17 @@ class Lazily(TyperGroup):
     """The commands of this file, and those of `ELSEWHERE` as if they were here."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *ELSEWHERE]
+        return [*super().list_commands(ctx), *(name for name in ELSEWHERE if _is_there(name))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in ELSEWHERE:
+        if cmd_name not in ELSEWHERE or not _is_there(cmd_name):
             return super().get_command(ctx, cmd_name)
-        return typer.main.get_command(importlib.import_module(ELSEWHERE[cmd_name]).app)
+        module, _, variable = ELSEWHERE[cmd_name].partition(":")
+        return typer.main.get_command(getattr(importlib.import_module(module), variable))
+
+
+def _is_there(command: str) -> bool:
+    return importlib.util.find_spec(ELSEWHERE[command].partition(":")[0]) is not None
 
 
 app = typer.Typer(

@@ -343,7 +343,7 @@ STOREFRONT: Final = (
     Rule(
         "a storefront hears every event once",
         "the public events of an order arrive under gapless numbers, each with one content",
-        """SELECT o.id::text AS subject, (e.heard, e.last) IS NOT DISTINCT FROM
+        """SELECT o.id::text AS subject, (coalesce(e.heard, 0), coalesce(e.last, 0)) =
                       (o.last_public_sequence, o.last_public_sequence) AS holds,
                   format('%s events to %s of %s', e.heard, e.last, o.last_public_sequence) AS found
            FROM orders.orders o

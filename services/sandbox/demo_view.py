@@ -15,7 +15,7 @@ from services.sandbox.scenarios import Case
 
 COLUMNS = (
     # heading     any of these words
-    ("placed", ("placed",)),
+    ("accepted", ("accepted",)),
     ("confirmed", ("confirmed",)),
     ("delivered", ("delivered",)),
     ("cancelled", ("cancelled",)),

@@ -266,7 +266,7 @@ def _never_stored(rng: random.Random) -> list[Line]:
 
 # -- the table -----------------------------------------------------------------------------------------------------
 
-DELIVERED: Final = ("accepted", "placed", "confirmed", "delivered")
+DELIVERED: Final = ("accepted", "confirmed", "delivered")
 PLACE: Final = PlaceCheckout.full_type
 
 SCENARIOS: Final = (

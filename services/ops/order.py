@@ -1,0 +1,142 @@
+"""`oms order`: one order's whole story, as support tells it. The order service hears it from everybody."""
+
+import asyncio
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import typer
+from rich.text import Text
+
+from services.ops.places import BY_SERVICE, fail, reading, rows
+from services.ops.told import QUIET, console, money, plain, table, tell_json
+
+app = typer.Typer(add_completion=False)
+
+_ORDER: Final = """SELECT id, storefront, checkout_id, customer_reference, email, currency, goods_minor, discount_minor,
+    tax_minor, shipping_minor, shipping_tax_minor, total_minor, refunded_minor, state, refund_standing, created_at,
+    updated_at, version, shipping_address FROM orders.orders"""
+_LINES: Final = """SELECT line_no, sku, quantity, unit_price_minor, discount_minor, tax_minor, subtotal_minor, status,
+    shipped_quantity, delivered_quantity FROM orders.order_items WHERE order_id = :id ORDER BY line_no"""
+_SHIPMENTS: Final = """SELECT fulfillment_id, warehouse, status, carrier, tracking_number, picks
+    FROM orders.order_shipments WHERE order_id = :id ORDER BY warehouse"""
+_STORY: Final = """SELECT sequence, public_sequence, occurred_at, name, actor_kind, actor, reason, metadata, message_id
+    FROM orders.order_events WHERE order_id = :id ORDER BY occurred_at, sequence"""
+
+
+@app.command()
+def order(
+    which: Annotated[str, typer.Argument(metavar="ID", help="An order's id, or the checkout id its storefront gave.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """One order: header, lines, shipments, and its story over all services.
+
+    Reads ORDER_DATABASE_URL.
+    """
+    found = asyncio.run(_find(which))
+    if not found:
+        raise fail(f"no order has the id or checkout id {which!r}")
+    if json:
+        tell_json(found[0] if len(found) == 1 else found)
+        return
+    for one in found:
+        _show(one)
+
+
+async def _find(which: str) -> list[dict[str, Any]]:
+    """A checkout id is one storefront's own; two storefronts may have used the same."""
+    found = []
+    async with reading(BY_SERVICE["order"]) as connection:
+        try:
+            headers = await rows(connection, f"{_ORDER} WHERE id = :id", id=UUID(which))
+        except ValueError:
+            headers = await rows(connection, f"{_ORDER} WHERE checkout_id = :id ORDER BY id LIMIT 20", id=which)
+        for header in headers:
+            parts = {
+                name: plain(await rows(connection, query, id=header["id"]))
+                for name, query in (("lines", _LINES), ("shipments", _SHIPMENTS), ("story", _STORY))
+            }
+            found.append({**plain([header])[0], "seen": header, **parts})
+    return [{name: value for name, value in one.items() if name != "seen"} for one in found]
+
+
+def _show(one: dict[str, Any]) -> None:
+    currency = one["currency"]
+    console.print(Text.assemble((f"Order {one['id']}", "bold"), f"  {one['state']}, {one['refund_standing']}"))
+    parts = (
+        ("goods", "goods_minor"),
+        ("discount", "discount_minor"),
+        ("tax", "tax_minor"),
+        ("shipping", "shipping_minor"),
+        ("shipping tax", "shipping_tax_minor"),
+        ("total", "total_minor"),
+        ("refunded", "refunded_minor"),
+    )
+    amounts = [f"{name} {money(one[column], currency)}" for name, column in parts if one[column] or name == "total"]
+    address = one["shipping_address"]
+    for name, value in (
+        ("storefront", f"{one['storefront']}, checkout {one['checkout_id']}"),
+        ("customer", " ".join(part for part in (one["customer_reference"], one["email"]) if part)),
+        ("ships to", ", ".join(address[part] for part in ("name", "line1", "city", "country") if address.get(part))),
+        ("money", ", ".join(amounts)),
+        ("placed", one["created_at"]),
+    ):
+        console.print(Text.assemble((f"{name:>11} ", QUIET), value))
+    table(
+        "\nLines",
+        ("no", "SKU", "quantity", "each", "discount", "tax", "subtotal", "status", "shipped", "delivered"),
+        (
+            (
+                line["line_no"],
+                line["sku"],
+                line["quantity"],
+                *(
+                    money(line[column], currency)
+                    for column in ("unit_price_minor", "discount_minor", "tax_minor", "subtotal_minor")
+                ),
+                line["status"],
+                line["shipped_quantity"],
+                line["delivered_quantity"],
+            )
+            for line in one["lines"]
+        ),
+        right=("no", "quantity", "each", "discount", "tax", "subtotal", "shipped", "delivered"),
+    )
+    if one["shipments"]:
+        table(
+            "\nShipments",
+            ("shipment", "warehouse", "status", "carrier", "tracking number"),
+            (
+                (part["fulfillment_id"], part["warehouse"], part["status"], part["carrier"], part["tracking_number"])
+                for part in one["shipments"]
+            ),
+        )
+    table(
+        "\nStory",
+        ("when (UTC)", "what", "who", "why, and with what"),
+        (
+            (
+                line["occurred_at"][:23].replace("T", " ").rstrip("Z"),
+                Text(line["name"], "bold" if line["public_sequence"] else ""),
+                line["actor"] if line["actor_kind"] == "service" else f"{line['actor_kind']} {line['actor']}",
+                Text(_why(line), QUIET),
+            )
+            for line in one["story"]
+        ),
+    )
+    console.print(Text("bold: told to the storefront", QUIET))
+
+
+UNTOLD: Final = frozenset({"items", "fulfillment_id"})
+"""Metadata for machines: statuses of lines stand in the table above."""
+
+
+def _why(line: dict[str, Any]) -> str:
+    said = [line["reason"]] if line["reason"] else []
+    for name, value in line["metadata"].items():
+        if name in UNTOLD or value in ("", [], {}):
+            continue
+        if name == "picks" and isinstance(value, list):
+            said.append(", ".join(f"{pick['quantity']} {pick['sku']} from {pick['warehouse']}" for pick in value))
+        else:
+            said.append(f"{name} {value}")
+    return "; ".join(said)

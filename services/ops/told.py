@@ -1,0 +1,66 @@
+"""How commands tell what they found: tables for people, JSON for machines, on stdout and nothing else there."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+console = Console()
+QUIET = "bright_black"
+
+
+def tell_json(found: object) -> None:
+    typer.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2))
+
+
+def plain(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON has them: instants in RFC 3339."""
+    return [{str(name): _value(value) for name, value in row.items()} for row in rows]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
+
+
+def table(title: str, headings: Sequence[str], found: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """One table; headings in `right` hold numbers."""
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=None, header_style=QUIET, padding=(0, 1))
+    for heading in headings:
+        drawn.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for line in found:
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in line))
+    console.print(drawn)
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def ago(instant: datetime) -> str:
+    """How long it has been, in the largest unit that says something."""
+    seconds = max(0.0, (datetime.now(UTC) - instant).total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """12.34 EUR: as people write it."""
+    from shared.money import decimals
+
+    places = decimals(currency) or 0
+    return f"{amount_minor / 10**places:,.{places}f} {currency}"
