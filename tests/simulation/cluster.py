@@ -212,7 +212,8 @@ class Cluster:
         runs = [run for run in self.stores["orchestrator"].rows(RUNS) if run.changing is not None]
         if not runs:
             return False
-        run, action = self.rng.choice(runs), self.rng.choice(("compensate", "compensate", "retry"))
+        rarer = [run for run in runs if run.saga == "refund"]
+        run, action = self.rng.choice(rarer or runs), self.rng.choice(("compensate", "compensate", "retry"))
         self._from_outside(OperateRun.heard_by, OperateRun(run_id=run.id, action=action, operator="sim"), "console", "")
         return True
 

@@ -112,7 +112,7 @@ PURSES = Table(
         sa.Column("tags", sa.dialects.postgresql.JSONB, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        states_check(PURSE, "state"),  # type: ignore[arg-type]
+        states_check(PURSE, "state"),
         sa.CheckConstraint("coins > 0", name="a_purse_has_coins"),
     ),
     ("id",),

@@ -81,6 +81,10 @@ class World:
     def store(self, name: str) -> MemoryStore:
         return self.members[name].store
 
+    @property
+    def stores(self) -> dict[str, MemoryStore]:
+        return {name: member.store for name, member in self.members.items()}
+
     # -- what happens --------------------------------------------------------------------------------------------
 
     def hears(self, message: Message, *, source: str = "demo-shop", key: str | None = None, id: str = "") -> None:
