@@ -275,11 +275,9 @@ MESSAGES: Final = (
     Rule(
         "nothing waits to be said",
         "every outbox is empty",
-        " UNION ALL ".join(
-            f"""SELECT '{schema}'::text AS subject, count(*) = 0 AS holds,
-                       format('%s messages, the oldest of %s', count(*), min(created_at)) AS found
-                FROM {schema}.outbox"""
-            for schema in SCHEMAS
+        _over_schemas(
+            """SELECT '{s}'::text AS subject, count(*) = 0 AS holds,
+                      format('%s messages, the oldest of %s', count(*), min(created_at)) AS found FROM {s}.outbox"""
         ),
         settled=True,
     ),
@@ -287,8 +285,9 @@ MESSAGES: Final = (
         "nothing is overdue",
         "timers have rung, and no message waits to be tried again",
         _over_schemas(
-            """SELECT '{s} ' || id::text AS subject, error = '' AND not_before > now() - interval '5 seconds' AS holds,
-                      format('%s %s of %s: %s', head ->> 'type', name, not_before, error) AS found FROM {s}.due"""
+            """SELECT '{s}'::text AS subject, count(*) = 0 AS holds,
+                      format('%s, first %s', count(*), min(concat_ws(' ', head ->> 'type', name, error))) AS found
+               FROM {s}.due WHERE error <> '' OR not_before < now() - interval '5 seconds'"""
         ),
         settled=True,
     ),

@@ -51,7 +51,7 @@ START_WITHIN_S: Final = 60.0
 FOLLOW_FOR_S: Final = 100.0
 QUIET_WITHIN_S: Final = 60.0
 POISONED: Final = Scenario(
-    "poison inside", "a broken message on a queue of ours", 2, (), lambda case: [], parks="malformed_json",
+    "poison inside", "a broken message of our own", 2, (), lambda case: [], parks="malformed_json",
     places_an_order=False,
 )  # fmt: skip
 

@@ -1,0 +1,220 @@
+"""Each invariant can fail: a small world in which all hold, and one change by hand for each that it must notice."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from services.ops.invariants import Invariant, Seen, all_hold, look
+from services.ops.quiet import until_quiet
+from services.ops.rules import RULES
+from services.sandbox.environment import Environment, prepare
+from services.sandbox.servers import Servers
+from shared.provision import sqlalchemy_url
+
+KEPT: Final = "01956000-0000-7000-8000-000000000001"
+GONE: Final = "01956000-0000-7000-8000-000000000002"
+SHIPMENT: Final = "01956000-0000-7000-8000-000000000003"
+RUN: Final = "01956000-0000-7000-8000-000000000004"
+ADDRESS: Final = json.dumps({"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"})
+
+WORLD: Final = f"""
+SET LOCAL session_replication_role = replica;
+INSERT INTO inventory.warehouses (code, name, priority, network, version) VALUES ('leipzig', 'Leipzig', 0, 'main', 1);
+INSERT INTO inventory.shelves VALUES ('TEA', 'leipzig', 8, 0, 0, 0), ('CUP', 'leipzig', 5, 1, 2, 0);
+INSERT INTO inventory.movements
+    (id, sku, warehouse, kind, quantity, on_hand_delta, held_delta, allocated_delta, order_id, reference, occurred_at,
+     message_id)
+VALUES (gen_random_uuid(), 'TEA', 'leipzig', 'receipt', 10, 10, 0, 0, NULL, 'r', now(), 'm'),
+       (gen_random_uuid(), 'TEA', 'leipzig', 'ship', 2, -2, 0, 0, '{KEPT}', '', now(), 'm'),
+       (gen_random_uuid(), 'CUP', 'leipzig', 'receipt', 5, 5, 1, 2, NULL, 'r', now(), 'm');
+INSERT INTO inventory.reservations (order_id, status, held_until, hold_key, picks, fulfillments, version) VALUES
+    ('{KEPT}', 'shipped', now(), 'k', '[{{"warehouse": "leipzig", "sku": "TEA", "quantity": 2, "shipped": 2}}]',
+     '["{SHIPMENT}"]', 1),
+    ('{GONE}', 'released', now(), 'k', '[{{"warehouse": "leipzig", "sku": "TEA", "quantity": 1, "shipped": 0}}]',
+     '[]', 1),
+    (gen_random_uuid(), 'held', now(), 'k', '[{{"warehouse": "leipzig", "sku": "CUP", "quantity": 1, "shipped": 0}}]',
+     '[]', 1),
+    (gen_random_uuid(), 'committed', now(), 'k',
+     '[{{"warehouse": "leipzig", "sku": "CUP", "quantity": 2, "shipped": 0}}]', '[]', 1);
+INSERT INTO orders.orders (id, storefront, checkout_id, customer_reference, email, currency, shipping_address,
+    billing_address, goods_minor, discount_minor, tax_minor, shipping_minor, shipping_tax_minor, total_minor,
+    refunded_minor, refund_reserved_minor, state, refund_standing, last_sequence, last_public_sequence, version) VALUES
+    ('{KEPT}', 'shop', 'c1', 'ada', '', 'EUR', '{ADDRESS}', '{ADDRESS}', 1000, 100, 50, 5, 1, 956, 56, 0, 'delivered',
+     'partially_refunded', 2, 1, 1),
+    ('{GONE}', 'shop', 'c2', 'ada', '', 'EUR', '{ADDRESS}', '{ADDRESS}', 500, 0, 0, 0, 0, 500, 0, 0, 'cancelled',
+     'not_refunded', 1, 1, 1);
+INSERT INTO orders.order_items VALUES
+    ('{KEPT}', 1, 'TEA', 2, 500, 100, 50, 950, 'delivered', 2, 2, 2, 1),
+    ('{GONE}', 1, 'TEA', 1, 500, 0, 0, 500, 'cancelled', 0, 0, 0, 1);
+INSERT INTO orders.order_events
+    (order_id, sequence, public_sequence, name, occurred_at, actor_kind, actor, reason, metadata, message_id, event_id,
+     event_type, event)
+VALUES ('{KEPT}', 1, NULL, 'order.created', now(), 'customer', 'ada', '', '{{}}', 'm', NULL, NULL, NULL),
+       ('{KEPT}', 2, 1, 'order.paid', now(), 'service', 'order', '', '{{}}', 'm', gen_random_uuid(), 't', '{{}}'),
+       ('{GONE}', 1, 1, 'order.cancelled', now(), 'service', 'order', '', '{{}}', 'm', gen_random_uuid(), 't', '{{}}');
+INSERT INTO orders.order_refunds (id, order_id, amount_minor, reason, state, version)
+    VALUES (gen_random_uuid(), '{KEPT}', 56, '', 'settled', 1);
+INSERT INTO payments.payments (order_id, amount_minor, currency, method, state, authorize_key, provider_payment_id,
+    captured_minor, refunded_minor, refund_reserved_minor, release_keys, release_reason, version) VALUES
+    ('{KEPT}', 956, 'EUR', 'card', 'captured', 'k', 'p1', 956, 56, 0, '[]', '', 1),
+    ('{GONE}', 500, 'EUR', 'card', 'declined', 'k', 'p2', 0, 0, 0, '[]', '', 1);
+INSERT INTO payments.refunds (refund_id, order_id, amount_minor, currency, state, command_key, reason, refusal, version)
+    VALUES (gen_random_uuid(), '{KEPT}', 56, 'EUR', 'refunded', 'k', '', '', 1);
+INSERT INTO payments.attempts (id, order_id, kind, amount_minor, currency, token, webhook_url, provider_payment_id,
+    state, outcome, tries, next_at, version)
+    VALUES (gen_random_uuid(), '{KEPT}', 'authorize', 956, 'EUR', 't', '', 'p1', 'known', 'captured', 1, now(), 1);
+INSERT INTO fulfillment.fulfillments (id, order_id, warehouse, ship_to, picks, state, reached, carrier,
+    tracking_number, heard, version)
+    VALUES ('{SHIPMENT}', '{KEPT}', 'leipzig', '{ADDRESS}',
+            '[{{"warehouse": "leipzig", "sku": "TEA", "quantity": 2}}]', 'delivered', 'delivered', '', '', '[]', 1);
+INSERT INTO sagas.runs (id, saga, order_id, storefront, request, facts, phase, position, pending, asked, asks,
+    next_ask_at, reason, version)
+    VALUES ('{RUN}', 'checkout', '{KEPT}', 'shop', '{{}}', '{{}}', 'completed', 5, '[]', '[]', 0, now(), '', 1);
+INSERT INTO sagas.accepted (key, content_hash, order_id, run_id, answer_type, answer, version) VALUES
+    ('checkout/shop/c1', 'h', '{KEPT}', '{RUN}', 't', '', 1), ('checkout/shop/c2', 'h', '{GONE}', NULL, 't', '', 1);
+INSERT INTO orders.parked (id, queue, head, body, reason, error, attempts)
+    VALUES (gen_random_uuid(), 'order', '{{}}', 'x', 'expected', '', 1);
+"""
+
+BOOKS: Final = {
+    "payments": [
+        {"id": "p1", "reference": KEPT, "status": "captured", "captured_minor": 956, "refunded_minor": 56},
+        {"id": "p2", "reference": GONE, "status": "declined", "captured_minor": 0, "refunded_minor": 0},
+    ]
+}
+
+
+def heard(*more: tuple[str, str, dict[str, Any]]) -> Seen:
+    events: list[tuple[str, str, dict[str, Any]]] = []
+    for number, (checkout, order, end) in enumerate((("c1", KEPT, "confirmed"), ("c2", GONE, "cancelled"))):
+        about = {"checkout_id": checkout, "order_id": order}
+        events.append((f"a{number}", "waybill.checkout.accepted.v1", about))
+        events.append((f"e{number}", f"waybill.order.{end}.v1", {**about, "sequence": 1}))
+    return Seen([("checkout", "c1", "x"), ("checkout", "c1", "x"), ("checkout", "c2", "y")], [*events, *more])
+
+
+ANOTHER_ANSWER: Final = ("a9", "waybill.checkout.refused.v1", {"checkout_id": "c1", "reason": "mixed_currencies"})
+ANOTHER_END: Final = ("e9", "waybill.order.cancelled.v1", {"order_id": KEPT, "checkout_id": "c1", "sequence": 1})
+A_GAP: Final = ("e9", "waybill.order.shipped.v1", {"order_id": KEPT, "checkout_id": "c1", "sequence": 3})
+
+BREAKS: Final[dict[str, str | Seen | dict[str, Any]]] = {
+    "never oversold": "ALTER TABLE inventory.shelves DROP CONSTRAINT never_oversold;"
+    " UPDATE inventory.shelves SET allocated = 9 WHERE sku = 'TEA'",
+    "counters are the sum of movements": "UPDATE inventory.shelves SET on_hand = on_hand + 1 WHERE sku = 'TEA'",
+    "held stock is reserved": "UPDATE inventory.reservations SET status = 'released' WHERE status = 'held'",
+    "allocated stock is promised": "UPDATE inventory.reservations SET status = 'released' WHERE status = 'committed'",
+    "what shipped left its shelf": "DELETE FROM inventory.movements WHERE kind = 'ship'",
+    "stock follows the order": f"UPDATE inventory.reservations SET status = 'released' WHERE order_id = '{KEPT}'",
+    "order totals are their lines": f"UPDATE orders.order_items SET tax_minor = 51, subtotal_minor = 951"
+    f" WHERE order_id = '{KEPT}'",
+    "never two live captures": {"id": "p3", "reference": KEPT, "status": "captured", "captured_minor": 9},
+    "the provider's books agree with ours": "UPDATE payments.payments SET captured_minor = 900"
+    " WHERE state = 'captured'",
+    "money kept is money owed": f"UPDATE orders.orders SET state = 'cancelled' WHERE id = '{KEPT}'",
+    "no money waits on a dead order": {"id": "p3", "reference": GONE, "status": "authorized", "captured_minor": 0},
+    "refunds stay within what was captured": {
+        "id": "p3",
+        "reference": KEPT,
+        "status": "captured",
+        "captured_minor": 1,
+        "refunded_minor": 2,
+    },
+    "refunds add up": "UPDATE orders.order_refunds SET amount_minor = 57",
+    "every call to the provider ended": "UPDATE payments.attempts SET state = 'unknown', outcome = ''",
+    "every accepted checkout ended": f"UPDATE orders.orders SET state = 'created' WHERE id = '{GONE}'",
+    "one order per checkout": "DELETE FROM sagas.accepted WHERE key = 'checkout/shop/c2'",
+    "shipments cover the lines exactly": "UPDATE fulfillment.fulfillments SET"
+    """ picks = '[{"warehouse": "leipzig", "sku": "TEA", "quantity": 1}]'""",
+    "orders tell how their shipments stand": "UPDATE fulfillment.fulfillments SET state = 'shipped',"
+    " reached = 'shipped'",
+    "stories are gapless": f"DELETE FROM orders.order_events WHERE order_id = '{KEPT}' AND sequence = 1",
+    "no run is stuck": "UPDATE sagas.runs SET stuck_since = now()",
+    "nothing waits to be said": "INSERT INTO sagas.outbox (id, shard, subject, destination, public, head, body)"
+    " VALUES (gen_random_uuid(), 0, 's', 'd', false, '{}', '')",
+    "nothing is overdue": "INSERT INTO payments.due (id, queue, not_before, head, body)"
+    " VALUES (gen_random_uuid(), 'payment', now() - interval '1 minute', '{}', '')",
+    "nothing is parked unexpectedly": "INSERT INTO payments.parked (id, queue, head, body, reason, error, attempts)"
+    " VALUES (gen_random_uuid(), 'payment', '{}', 'x', 'expected', '', 1)",
+    "every request has exactly one answer": heard(ANOTHER_ANSWER),
+    "a storefront hears how each order ends": heard(ANOTHER_END),
+    "a storefront hears every event once": heard(A_GAP),
+}
+
+
+@pytest.fixture(scope="module")
+def environment(servers: Servers) -> Iterator[Environment]:
+    made = prepare(servers, "invariants_test")
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+async def connection(environment: Environment) -> AsyncIterator[AsyncConnection]:
+    """As the owner, with the small world in a transaction that never commits."""
+    engine = create_async_engine(sqlalchemy_url(environment.env["DATABASE_URL"]), poolclass=NullPool)
+    async with engine.connect() as opened, opened.begin() as transaction:
+        await run(opened, WORLD)
+        yield opened
+        await transaction.rollback()
+    await engine.dispose()
+
+
+async def run(connection: AsyncConnection, statements: str) -> None:
+    for statement in statements.split(";"):
+        if statement.strip():
+            await connection.exec_driver_sql(statement)
+
+
+async def look_at(
+    connection: AsyncConnection, *, seen: Seen | None = None, payment: dict[str, Any] | None = None
+) -> list[Invariant]:
+    extra = [{"refunded_minor": 0, **payment}] if payment else []
+    books = {"payments": [*BOOKS["payments"], *extra]}
+    return await look(connection, books, seen=seen or heard(), expected_parked={"expected": 1})
+
+
+async def test_in_the_small_world_everything_holds(connection: AsyncConnection) -> None:
+    found = await look_at(connection)
+    assert {one.name: one.examples for one in found if not one.holds} == {}
+    assert all_hold(found)
+    assert [one.name for one in found if one.checked == 0] == []
+    assert len(found) == len(RULES)
+
+
+def test_every_rule_has_its_break() -> None:
+    assert set(BREAKS) == {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize("name", list(BREAKS))
+async def test_each_rule_notices(connection: AsyncConnection, name: str) -> None:
+    change = BREAKS[name]
+    if isinstance(change, str):
+        await run(connection, change)
+        found = await look_at(connection)
+    elif isinstance(change, Seen):
+        found = await look_at(connection, seen=change)
+    else:
+        found = await look_at(connection, payment=change)
+    broken = {one.name: one for one in found if not one.holds}
+    assert name in broken, sorted(broken)
+    assert broken[name].broken >= 1
+    assert broken[name].examples
+
+
+async def test_what_is_under_way_is_not_broken_yet(connection: AsyncConnection) -> None:
+    await run(
+        connection, f"UPDATE sagas.runs SET phase = 'waiting', changing = '{KEPT}'; {BREAKS['nothing is overdue']}"
+    )
+    unsettled = await look(connection, BOOKS, settled=False, expected_parked={"expected": 1})
+    assert all_hold(unsettled)
+    assert len(unsettled) < len(RULES)
+
+
+async def test_an_empty_system_is_quiet(environment: Environment) -> None:
+    async with asyncio.timeout(20):
+        assert await until_quiet(environment.env, 10) == {}
