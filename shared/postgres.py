@@ -76,6 +76,11 @@ async def connect_pool(url: str, *, name: str, max_size: int = MAX_CONNECTIONS) 
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                 "idle_in_transaction_session_timeout": "60000",
                 "jit": "off",
+                # Every statement of ours finds rows by key. Nested loops over the sorted arrays lock them in that
+                # order; a scan or a hash would lock in any order, and two batches could deadlock.
+                "enable_seqscan": "off",
+                "enable_hashjoin": "off",
+                "enable_mergejoin": "off",
             },
         )
     except AWAY as away:
@@ -238,12 +243,6 @@ class FrameSql:
             f" AS u({due_columns})"
         )
         self.insert_due = f"{due_source} ON CONFLICT (id) DO NOTHING"
-        self.set_timers = (
-            f"{due_source} ON CONFLICT (name, owner) WHERE name <> '' DO UPDATE SET id = excluded.id,"
-            " not_before = excluded.not_before, head = excluded.head, body = excluded.body,"
-            " attempts = excluded.attempts, first_tried = excluded.first_tried, error = excluded.error,"
-            " generation = d.generation + 1"
-        )
         self.clear_timers = (
             # a timer being rung elsewhere is left to ring: whoever rings it may be waiting for our hot rows
             f"DELETE FROM {s}.due WHERE id = ANY(ARRAY(SELECT d.id FROM {s}.due d"
@@ -277,7 +276,8 @@ class FrameSql:
         self.park = (
             f"INSERT INTO {s}.parked AS p (id, queue, command_key, head, body, reason, error, attempts)"
             " SELECT id, queue, command_key, head::jsonb, body, reason, error, attempts"
-            " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::int[])"
+            " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[],"
+            " $8::int[])"
             " AS u(id, queue, command_key, head, body, reason, error, attempts) ON CONFLICT DO NOTHING"
         )
         self.outbox_waiting = (
@@ -352,15 +352,12 @@ class PostgresTransaction:
                 raise Conflict(("answers", (key,)) for key in changes.first_answers - {record[0] for record in records})
         if later := sorted(changes.answers.keys() - changes.first_answers):
             await execute(sql.write_answers, *_columns(AnswerRow, [changes.answers[key] for key in later]))
-        if changes.timers_cleared:
-            cleared = sorted(changes.timers_cleared)
-            await execute(sql.clear_timers, [name for name, _ in cleared], [owner for _, owner in cleared])
-        plain = [row for row in changes.due if not row.name]
-        timers = sorted((row for row in changes.due if row.name), key=lambda row: (row.name, row.owner))
-        if plain:
-            await execute(sql.insert_due, *_columns(DueRow, plain))
-        if timers:
-            await execute(sql.set_timers, *_columns(DueRow, timers))
+        # Setting a timer takes the old one away and adds a row: it waits for nobody. A row being rung elsewhere is
+        # left to ring, and its handler finds that its time has not come: waiting here, rows in hand, could deadlock.
+        if gone := sorted(changes.timers_cleared | changes.timers_set()):
+            await execute(sql.clear_timers, [name for name, _ in gone], [owner for _, owner in gone])
+        if changes.due:
+            await execute(sql.insert_due, *_columns(DueRow, changes.due))
         for claims, state in ((changes.waiting, "waiting"), (changes.settled, "done")):
             if claims:
                 await execute(sql.inbox_state, [queue for queue, _ in claims], [id_ for _, id_ in claims], state)

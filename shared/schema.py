@@ -56,14 +56,13 @@ def frame_sql(schema: str) -> list[str]:
             body text NOT NULL,
             name text NOT NULL DEFAULT '',
             owner text NOT NULL DEFAULT '',
-            generation integer NOT NULL DEFAULT 1,
             attempts integer NOT NULL DEFAULT 0,
             first_tried timestamptz,
             error text NOT NULL DEFAULT ''
         ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
                 autovacuum_vacuum_cost_delay = 1)""",
         f"CREATE INDEX due_by_instant ON {schema}.due (not_before)",
-        f"CREATE UNIQUE INDEX one_timer_per_name_and_owner ON {schema}.due (name, owner) WHERE name <> ''",
+        f"CREATE INDEX timers_by_owner ON {schema}.due (owner, name) WHERE name <> ''",
         f"""CREATE TABLE {schema}.outbox (
             position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             id uuid NOT NULL,

@@ -101,6 +101,11 @@ class Changes:
     parked: list[ParkedRow] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
 
+    def timers_set(self) -> set[tuple[str, str]]:
+        """Timers set anew, by (name, owner). The retry of one that rang replaces nothing: a newer one may be
+        waiting."""
+        return {(row.name, row.owner) for row in self.due if row.name and row.first_tried is None}
+
 
 class Transaction(Protocol):
     async def claim_inbox(self, ids: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:

@@ -106,7 +106,7 @@ async def test_facts_heard_by_three_replicas_at_once_are_each_told_once(
     once = "SELECT count(*) FROM (SELECT FROM order_events WHERE name LIKE 'fulfillment.%'"
     once += " GROUP BY order_id, metadata->>'fulfillment_id', name HAVING count(*) > 1) twice"
     assert await owner.fetchval(once) == 0
-    said = "SELECT count(*) FROM outbox WHERE public AND head->>'type' = 'waybill.order.delivered.v1'"
+    said = "SELECT count(*) FROM outbox WHERE public AND head::jsonb->>'type' = 'waybill.order.delivered.v1'"
     assert await owner.fetchval(said) == ORDERS
     assert await owner.fetchval("SELECT count(*) FROM parked") == 0
 

@@ -304,8 +304,7 @@ class MemoryTransaction:
             await self._answer(changes.answers[key], key in changes.first_answers, lost)
         if lost:
             raise Conflict(lost)
-        for name, owner in sorted(changes.timers_cleared):
-            await self._clear(("timer", name, owner))
+        self._clear(changes.timers_cleared | changes.timers_set())
         for due in changes.due:
             await self._wait(due)
         for state, claims in (("waiting", changes.waiting), ("done", changes.settled)):
@@ -442,17 +441,21 @@ class MemoryTransaction:
             answer = replace(answer, content_hash=answer.content_hash or before.content_hash)
         self._answers[key] = answer
 
-    async def _clear(self, ident: Ident) -> None:
+    def _clear(self, timers: set[tuple[str, str]]) -> None:
         """SKIP LOCKED: a timer being rung elsewhere is left to ring."""
-        if self._timer(ident) is None or self._store.locks.get(ident, self) is not self:
+        if not timers:
             return
-        self._take(ident)
-        self._due[ident] = None
+        for ident, row in [*self._store.due.items(), *self._due.items()]:
+            if row is None or (row.name, row.owner) not in timers or self._timer(ident) is None:
+                continue
+            if self._store.locks.get(ident, self) is self:
+                self._take(ident)
+                self._due[ident] = None
 
     async def _wait(self, due: DueRow) -> None:
         ident = _ident(due)
         await self._lock(ident)
-        if due.name or self._timer(ident) is None:
+        if self._timer(ident) is None:
             self._due[ident] = due
 
     async def _park(self, parked: ParkedRow) -> None:
@@ -511,8 +514,7 @@ class MemoryTransaction:
 
 
 def _ident(due: DueRow) -> Ident:
-    """A named timer is one row per owner; anything else is itself."""
-    return ("timer", due.name, due.owner) if due.name else ("due", due.id)
+    return ("due", due.id)
 
 
 _PROMISES: dict[Table[Any], Promises] = {}

@@ -26,7 +26,6 @@ CREATE TABLE sagas.due (
             body text NOT NULL,
             name text NOT NULL DEFAULT '',
             owner text NOT NULL DEFAULT '',
-            generation integer NOT NULL DEFAULT 1,
             attempts integer NOT NULL DEFAULT 0,
             first_tried timestamptz,
             error text NOT NULL DEFAULT ''
@@ -35,7 +34,7 @@ CREATE TABLE sagas.due (
 ;
 CREATE INDEX due_by_instant ON sagas.due (not_before)
 ;
-CREATE UNIQUE INDEX one_timer_per_name_and_owner ON sagas.due (name, owner) WHERE name <> ''
+CREATE INDEX timers_by_owner ON sagas.due (owner, name) WHERE name <> ''
 ;
 CREATE TABLE sagas.outbox (
             position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

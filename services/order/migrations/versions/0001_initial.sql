@@ -26,7 +26,6 @@ CREATE TABLE orders.due (
             body text NOT NULL,
             name text NOT NULL DEFAULT '',
             owner text NOT NULL DEFAULT '',
-            generation integer NOT NULL DEFAULT 1,
             attempts integer NOT NULL DEFAULT 0,
             first_tried timestamptz,
             error text NOT NULL DEFAULT ''
@@ -35,7 +34,7 @@ CREATE TABLE orders.due (
 ;
 CREATE INDEX due_by_instant ON orders.due (not_before)
 ;
-CREATE UNIQUE INDEX one_timer_per_name_and_owner ON orders.due (name, owner) WHERE name <> ''
+CREATE INDEX timers_by_owner ON orders.due (owner, name) WHERE name <> ''
 ;
 CREATE TABLE orders.outbox (
             position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -26,7 +26,6 @@ CREATE TABLE payments.due (
             body text NOT NULL,
             name text NOT NULL DEFAULT '',
             owner text NOT NULL DEFAULT '',
-            generation integer NOT NULL DEFAULT 1,
             attempts integer NOT NULL DEFAULT 0,
             first_tried timestamptz,
             error text NOT NULL DEFAULT ''
@@ -35,7 +34,7 @@ CREATE TABLE payments.due (
 ;
 CREATE INDEX due_by_instant ON payments.due (not_before)
 ;
-CREATE UNIQUE INDEX one_timer_per_name_and_owner ON payments.due (name, owner) WHERE name <> ''
+CREATE INDEX timers_by_owner ON payments.due (owner, name) WHERE name <> ''
 ;
 CREATE TABLE payments.outbox (
             position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
