@@ -1,4 +1,4 @@
-"""One campaign: checkouts keep coming while faults happen; then everything settles, and it is counted what became of them.
+"""One campaign: checkouts keep coming while faults happen; then all settles, and it is counted what became of them.
 
 All of it is seen from outside: what the storefront said and heard, the provider's own books, SQL as the owner.
 """
@@ -27,7 +27,7 @@ ORDERS: Final = 40 if ROUNDS == 1 else 500
 """Checkouts of a campaign, at least."""
 MOST_ORDERS: Final = 40 * ORDERS
 """Nobody places more, however long a fault lasts."""
-RATE_PER_S: Final = float(os.environ.get("WAYBILL_CHAOS_RATE", "0")) or (12.0 if ROUNDS == 1 else 35.0)
+RATE_PER_S: Final = float(os.environ.get("WAYBILL_CHAOS_RATE", "0")) or (8.0 if ROUNDS == 1 else 35.0)
 SETTLED_WITHIN_S: Final = 120.0 + 20.0 * ROUNDS
 RARE: Final = "RARE"
 """A SKU of which there is one unit."""
@@ -101,6 +101,7 @@ class Place:
 class Campaign:
     place: Place
     fault: str
+    rate_per_s: float = RATE_PER_S
     only_good: bool = False
     """Every checkout could be confirmed: for counting how many are."""
     chance: random.Random = field(init=False)
@@ -150,7 +151,7 @@ class Campaign:
             if over.is_set() and number >= ORDERS:
                 break
             saying.add(asyncio.create_task(self._shop(number)))
-            next_at = begun + (number + 1) / RATE_PER_S
+            next_at = begun + (number + 1) / self.rate_per_s
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         await asyncio.gather(*saying)
 

@@ -1,4 +1,4 @@
-"""The whole system in separate processes behind two proxies, one for all campaigns; the table of what became of them."""
+"""The whole system in separate processes behind two proxies, one for all campaigns; and the table of their verdicts."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """At every await of the frame a process dies once, by its own hand and without farewell; the system comes out whole.
 
-Each service has a lane of points; all lanes run at the same time, under load. Dead at one point, it is started armed for
-the next, so that it meets the next crash while it recovers from the last.
+Each service has a lane of points; all lanes run at the same time, under load. Dead at one point, a service is started
+armed for the next, so that it meets the next crash while it recovers from the last.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from tests.chaos.campaign import ROUNDS, Campaign, Place
 from tests.support.processes import SERVICES
 
 DIES_WITHIN_S: Final = 90.0
+CALM_PER_S: Final = 4.0
+"""Enough to pass every point; while five services die in turn, nothing much is served anyway."""
 MOST_IN_A_ROW: Final = 5
 """A message met again after each of six crashes is set aside as one that kills its consumer, and rightly so."""
 LANES: Final[dict[str, tuple[str, ...]]] = {
@@ -43,7 +45,7 @@ def test_every_point_has_a_lane() -> None:
 
 
 async def test_death_at_every_await(place: Place) -> None:
-    await Campaign(place, "crash at every await").run(lambda campaign: along(campaign, LANES))
+    await Campaign(place, "crash at every await", rate_per_s=CALM_PER_S).run(lambda campaign: along(campaign, LANES))
 
 
 async def test_death_at_every_await_of_every_service(place: Place) -> None:
@@ -54,7 +56,7 @@ async def test_death_at_every_await_of_every_service(place: Place) -> None:
         }
         for start in range(0, max(map(len, everywhere.values())), MOST_IN_A_ROW):
             lanes = {service: points[start : start + MOST_IN_A_ROW] for service, points in everywhere.items()}
-            campaign = Campaign(place, f"crash round {round_} from {start}")
+            campaign = Campaign(place, f"crash round {round_} from {start}", rate_per_s=CALM_PER_S)
             await campaign.run(lambda campaign, lanes=lanes: along(campaign, lanes))  # type: ignore[misc]
 
 
