@@ -53,7 +53,7 @@ def payment_effect(provider: PaymentProvider, at_once: int = CallSettings.at_onc
     async def perform(attempt: Attempt) -> Message:
         try:
             told = spoken(await CALLS[attempt.kind](provider, attempt))
-        except Exception as broken:  # an adapter's mistake must not lose the attempt: it is asked again, and seen
+        except Exception as broken:  # noqa: BLE001 - an adapter's mistake must not lose the attempt: asked again, and seen
             told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
         return _learned(attempt, told)
 

@@ -178,7 +178,7 @@ class SandboxWarehouse:
             order = open_envelope(envelope)
             if not isinstance(order, OrderShipment):
                 raise ValueError(f"a warehouse ships; it does not understand {envelope.type}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, this warehouse does not understand it
             log.warning("order refused: %s", error)
             await self._settle(message.reject(requeue=False))
             return

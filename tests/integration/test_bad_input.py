@@ -12,6 +12,7 @@ from uuid import uuid4
 import aio_pika
 import asyncpg
 import pytest
+from aio_pika.abc import HeadersType
 
 from services.sandbox.environment import Environment
 from tests.support.processes import SERVICES, System, plan
@@ -203,7 +204,7 @@ async def test_strange_headers_disturb_nobody(system: System, headers: dict[str,
 async def test_nobody_vouches_for_a_message_without_user(system: System, owner: asyncpg.Connection) -> None:
     """Nobody can be told, so it is parked."""
     id_ = str(uuid4())
-    headers = {
+    headers: HeadersType = {
         "cloudEvents:id": id_,
         "cloudEvents:source": "demo-shop",
         "cloudEvents:type": "waybill.checkout.place.v1",

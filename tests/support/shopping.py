@@ -13,7 +13,10 @@ def checkout(
 ) -> dict[str, Any]:
     """`lines` are (sku, quantity, unit price in cents)."""
     wanted = lines or (("A-1", 1, 1000), ("A-2", 2, 500))
-    euros = lambda minor: {"amount_minor": minor, "currency": "EUR"}  # noqa: E731
+
+    def euros(minor: int) -> dict[str, Any]:
+        return {"amount_minor": minor, "currency": "EUR"}
+
     made: dict[str, Any] = {
         "checkout_id": checkout_id,
         "customer": {"reference": "customer-1"},

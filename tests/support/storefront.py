@@ -120,21 +120,21 @@ class Storefront:
         return next((said for said in self.about(checkout_id) if said.topic in ENDS), None)
 
     async def until_heard(self, wanted: Callable[[Said], bool], what: str, *, within_s: float = 60.0) -> Said:
-        return await until(lambda: next((said for said in self.heard if wanted(said)), None), what, within_s=within_s)  # type: ignore[return-value]
+        return await until(lambda: next((said for said in self.heard if wanted(said)), None), what, within_s=within_s)
 
     async def until_end(self, checkout_id: str, *, within_s: float = 60.0) -> Said:
         return await until(
             lambda: self.end_of(checkout_id),
             lambda: f"an end of {checkout_id}; heard {[said.topic for said in self.about(checkout_id)]}",
             within_s=within_s,
-        )  # type: ignore[return-value]
+        )
 
     async def until_topic(self, checkout_id: str, topic: str, *, within_s: float = 60.0) -> Said:
         return await until(
             lambda: next((said for said in self.about(checkout_id) if said.topic == topic), None),
             lambda: f"{topic} of {checkout_id}; heard {[said.topic for said in self.about(checkout_id)]}",
             within_s=within_s,
-        )  # type: ignore[return-value]
+        )
 
     async def until_refused(self, message_id: str, *, within_s: float = 60.0) -> Said:
         """The refusal of a message that could not be read."""
@@ -172,7 +172,7 @@ class Storefront:
         self._door = await channel.get_exchange("waybill.storefront", ensure=False)
         lost = asyncio.get_running_loop().create_future()
         for closable in (connection, channel):
-            closable.close_callbacks.add(lambda *_: lost.done() or lost.set_result(None))
+            closable.close_callbacks.add(lambda *_: None if lost.done() else lost.set_result(None))
 
         async def hear(message: aio_pika.abc.AbstractIncomingMessage) -> None:
             self._keep(

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -12,14 +12,21 @@ FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.25
 
 
-async def until(asked: Callable[[], Awaitable[T] | T], what: str | Callable[[], str], *, within_s: float = 30.0) -> T:
+What = str | Callable[[], str]
+
+
+@overload
+async def until(asked: Callable[[], Awaitable[T | None]], what: What, *, within_s: float = 30.0) -> T: ...
+@overload
+async def until(asked: Callable[[], T | None], what: What, *, within_s: float = 30.0) -> T: ...
+async def until(asked: Callable[[], Any], what: What, *, within_s: float = 30.0) -> Any:
     """The first true answer of `asked`. Errors of a server that is away count as "not yet"."""
     deadline = time.monotonic() + within_s
     pause, trouble = FIRST_PAUSE_S, ""
     while True:
         try:
             answer = asked()
-            found: T = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
+            found = await answer if inspect.isawaitable(answer) else answer
             if found:
                 return found
         except OSError as away:  # aiohttp's and asyncpg's "cannot connect" are OSErrors too
