@@ -1,0 +1,184 @@
+"""The engine under any interleaving: answers late, twice, out of order, lost and asked again; every run ends.
+
+What was done above the pivot is undone when a run is cancelled.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.frame import CommandWithdrawn
+from contracts.inventory import ReservationExpired, StockCommitted, StockGone, StockHeld, StockShort
+from contracts.message import Message
+from contracts.order import OrderRefused, RefundRefused
+from contracts.payment import PaymentDeclined, PaymentPending, PaymentRefundRefused
+from contracts.values import SkuQuantity
+from services.orchestrator import engine
+from services.orchestrator.domain import Run
+from services.orchestrator.late import LATE, SAGAS
+from services.orchestrator.saga import PHASES, Answers, BadSaga, Phase, Record, Saga, Step
+from shared.consumer import Ask
+from tests.support.checkouts import a_checkout
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ORDER, RUN = UUID(int=1), UUID(int=2)
+LONGEST = 2_000
+"""Steps until a run must have ended: twenty patient asks of each of nine steps, and as many stray answers."""
+
+REFUSALS: dict[str, Message] = {
+    "place-order": OrderRefused(order_id=ORDER, reason="order_exists"),
+    "hold-stock": StockShort(order_id=ORDER, missing=(SkuQuantity(sku="A", quantity=1),)),
+    "authorize-payment": PaymentDeclined(order_id=ORDER, reason="no"),
+    "commit-stock": StockGone(order_id=ORDER, missing=(SkuQuantity(sku="A", quantity=1),)),
+    "open-refund": RefundRefused(order_id=ORDER, refund_id=RUN, reason="not_paid"),
+    "refund-payment": PaymentRefundRefused(order_id=ORDER, refund_id=RUN, reason="not_captured"),
+}
+
+
+def done(step: Step) -> Message:
+    """The good answer to a do."""
+    if step.done is StockHeld:
+        return StockHeld(order_id=ORDER, until=NOW, picks=())
+    if step.done is StockCommitted:
+        return StockCommitted(order_id=ORDER, picks=())
+    return step.done.model_construct(order_id=ORDER)
+
+
+def undone(step: Step) -> Message:
+    assert step.undone is not None
+    return step.undone.model_construct(order_id=ORDER)
+
+
+def new_run(saga: str, token: str | None = "tok_ok") -> Run:
+    asked_for: dict[str, Any] = {"order_id": str(ORDER), "run_id": str(RUN), "storefront": "shop", "hold_for_s": 60.0}
+    if saga == "checkout":
+        asked_for["checkout"] = a_checkout("c", {"A": 1}, token=token).model_dump(mode="json")
+    else:
+        asked_for["refund"] = {"refund_id": "r", "amount": {"amount_minor": 5, "currency": "EUR"}}
+    return Run(RUN, saga, ORDER, ORDER, "shop", asked_for, {}, Phase.WAITING, 0, [], [], 0, NOW, "", None)
+
+
+@dataclass
+class Participants:
+    """Everybody the saga asks, in one: the same answer to the same key, an undo before its do is remembered."""
+
+    saga: Saga
+    refuses: frozenset[str]
+    answers: dict[str, Message] = field(default_factory=dict)
+    standing: set[str] = field(default_factory=set)
+
+    def answer(self, key: str) -> Message:
+        _, slug, direction = engine.parse_key(key)
+        if key not in self.answers:
+            self.answers[key] = self._decide(slug, direction, key)
+        return self.answers[key]
+
+    def _decide(self, slug: str, direction: str, key: str) -> Message:
+        step = self.saga.steps[slug]
+        if direction == "undo":
+            self.answers.setdefault(key.removesuffix("undo") + "do", CommandWithdrawn())
+            self.standing.discard(slug)
+            return undone(step)
+        if slug in self.refuses:
+            return REFUSALS[slug]
+        self.standing.add(slug)
+        return done(step)
+
+
+moves = st.lists(
+    st.tuples(st.sampled_from(["answer", "repeat", "lose", "ring", "expire"]), st.integers(0, 9)), max_size=60
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    name=st.sampled_from(sorted(SAGAS)),
+    refuses=st.sets(st.sampled_from(sorted(REFUSALS)), max_size=2),
+    moves=moves,
+)
+def test_every_run_ends_and_leaves_nothing_behind(name: str, refuses: set[str], moves: list[tuple[str, int]]) -> None:
+    saga, late, now = SAGAS[name], LATE[name], NOW
+    people = Participants(saga, frozenset(refuses))
+    heard: list[str] = []
+    advanced = engine.begin(saga, new_run(name), now)
+    run, waiting = advanced.run, [said.key for said in advanced.said if isinstance(said, Ask)]
+    chosen = iter(moves)
+    for _ in range(LONGEST):
+        if run.changing is None and not waiting:
+            break
+        what, which = next(chosen, ("answer" if waiting else "ring", 0))
+        if what == "lose" and waiting:
+            waiting.pop(which % len(waiting))
+            continue
+        if what == "expire" and name == "checkout":
+            advanced = engine.hear(saga, late, run, "hold-stock", "do", ReservationExpired(order_id=ORDER), now)
+        elif what == "ring" or not (waiting or heard):
+            now = max(now, run.next_ask_at) + timedelta(seconds=1)
+            advanced = engine.overdue(saga, run, now)
+        else:
+            key = heard[which % len(heard)] if what == "repeat" and heard else None
+            if key is None:
+                if not waiting:
+                    continue
+                key = waiting.pop(which % len(waiting))
+                heard.append(key)
+            _, slug, direction = engine.parse_key(key)
+            if direction == "extend":
+                continue
+            advanced = engine.hear(saga, late, run, slug, direction, people.answer(key), now)
+        assert (run.phase, advanced.run.phase) in {*PHASES.pairs, (run.phase, run.phase)}
+        run = advanced.run
+        waiting += [said.key for said in advanced.said if isinstance(said, Ask)]
+    assert run.changing is None, f"{run.phase} waits for {run.pending}"
+    if run.phase is Phase.CANCELLED:
+        assert not people.standing, f"done and never undone: {people.standing}"
+    else:
+        assert people.standing == set(saga.steps) - set(refuses)
+
+
+@settings(max_examples=50, deadline=None)
+@given(pause=st.floats(1, 10_000))
+def test_a_pending_payment_is_not_given_up_while_its_method_allows(pause: float) -> None:
+    saga, late = SAGAS["checkout"], LATE["checkout"]
+    run = engine.begin(saga, new_run("checkout"), NOW).run
+    for slug in ("place-order", "hold-stock"):
+        run = engine.hear(saga, late, run, slug, "do", done(saga.steps[slug]), NOW).run
+    pending = PaymentPending(order_id=ORDER, wait_s=pause)
+    advanced = engine.hear(saga, late, run, "authorize-payment", "do", pending, NOW)
+    assert engine.overdue(saga, advanced.run, NOW + timedelta(seconds=pause)).run == advanced.run
+    assert [said.command.topic for said in advanced.said if isinstance(said, Ask)] == ["inventory.extend_hold"]
+
+
+def test_silence_while_the_payment_follows_gives_up_after_the_hold() -> None:
+    saga = SAGAS["checkout"]
+    run = engine.begin(saga, new_run("checkout", token=None), NOW).run
+    for slug in ("place-order", "hold-stock"):
+        run = engine.hear(saga, LATE["checkout"], run, slug, "do", done(saga.steps[slug]), NOW).run
+    assert run.pending == ["authorize-payment"] and "authorize-payment" not in run.asked
+    run = engine.overdue(saga, run, run.next_ask_at).run
+    assert (run.phase, run.reason, run.pending) == (Phase.UNDOING, "no_payment", ["hold-stock"])
+
+
+def test_after_the_pivot_patience_ends_in_stuck_and_never_in_undoing() -> None:
+    saga = SAGAS["checkout"]
+    run = engine.begin(saga, new_run("checkout"), NOW).run
+    for slug in ("place-order", "hold-stock", "authorize-payment"):
+        run = engine.hear(saga, LATE["checkout"], run, slug, "do", done(saga.steps[slug]), NOW).run
+    for _ in range(engine.PATIENCE_ASKS + 1):
+        run = engine.overdue(saga, run, run.next_ask_at).run
+    assert run.phase is Phase.WAITING and run.pending == ["commit-stock"] and run.stuck_since is not None
+
+
+def test_an_incomplete_table_of_late_answers_is_refused_at_import() -> None:
+    saga = SAGAS["refund"]
+    rows = [(heard, phase, Record()) for heard in saga.hears for phase in Phase]
+    Answers(saga, rows)
+    with pytest.raises(BadSaga, match="lacks"):
+        Answers(saga, rows[1:])
+    with pytest.raises(BadSaga, match="twice"):
+        Answers(saga, [*rows, rows[0]])
