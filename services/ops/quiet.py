@@ -1,7 +1,7 @@
 """Quiet: nothing is under way any more, in any service. What is still moving is named."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -36,8 +36,9 @@ _MOVING: Final = " UNION ALL ".join(
 )
 
 
-async def until_quiet(env: Mapping[str, str], within_s: float) -> dict[str, int]:
-    """Wait until nothing moves; what still did after `within_s`, by name (empty: it is quiet)."""
+async def until_quiet(env: Mapping[str, str], within_s: float, *, but: Collection[str] = ()) -> dict[str, int]:
+    """Wait until nothing moves; what still did after `within_s`, by name (empty: it is quiet). `but`: names of what may
+    move for ever."""
     engine = create_async_engine(sqlalchemy_url(env["DATABASE_URL"]))
     ends = asyncio.get_running_loop().time() + within_s
     quiet = 0
@@ -47,7 +48,7 @@ async def until_quiet(env: Mapping[str, str], within_s: float) -> dict[str, int]
                 rows = (
                     await connection.execute(sa.text(f"SELECT what, many FROM ({_MOVING}) AS m WHERE many > 0"))
                 ).all()
-            moving = {row.what: int(row.many) for row in rows}
+            moving = {row.what: int(row.many) for row in rows if row.what not in but}
             quiet = 0 if moving else quiet + 1
             if quiet >= LOOKS or asyncio.get_running_loop().time() > ends:
                 return moving
