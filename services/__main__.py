@@ -10,17 +10,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import typer
-import uvloop
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from shared import provision, topology
-from shared.observability import configure_logging
-from shared.provision import SERVICES
-from shared.service import Service
+from shared import topology
+from shared.topology import SERVICES
+
+if TYPE_CHECKING:
+    from shared.service import Service
 
 ELSEWHERE: Final = {
     "demo": "services.sandbox.demo_command:app",
@@ -47,7 +48,9 @@ class Lazily(TyperGroup):
         if cmd_name not in ELSEWHERE or not _is_there(cmd_name):
             return super().get_command(ctx, cmd_name)
         module, _, variable = ELSEWHERE[cmd_name].partition(":")
-        return typer.main.get_command(getattr(importlib.import_module(module), variable))
+        command = typer.main.get_command(getattr(importlib.import_module(module), variable))
+        command.name = cmd_name
+        return command
 
 
 def _is_there(command: str) -> bool:
@@ -64,10 +67,22 @@ app = typer.Typer(
 )
 
 
-def build(name: str) -> Service:
+def build(name: str) -> "Service":
     """Imported when asked for, so that a process holds only what it runs."""
     module = importlib.import_module(f"services.{name}.main")
-    return cast("Callable[[], Service]", module.build)()
+    try:
+        return cast("Callable[[], Service]", module.build)()
+    except ValidationError as invalid:
+        raise typer.BadParameter(_settings_problem(name, invalid)) from None
+
+
+def _settings_problem(name: str, invalid: ValidationError) -> str:
+    """Which variables are missing or wrong, by the names an operator sets."""
+    wrong = [(f"{name}_{error['loc'][0]}".upper(), error) for error in invalid.errors(include_url=False)]
+    return "; ".join(
+        f"to be set: {variable}" if error["type"] == "missing" else f"{variable}: {error['msg']}"
+        for variable, error in wrong
+    )
 
 
 @app.command()
@@ -80,7 +95,14 @@ def run(
         bool, typer.Option("--with-owner", help="End when standard input closes.", hidden=True)
     ] = False,
 ) -> None:
-    """Run services until SIGTERM or Ctrl-C, then drain (at most 30 s)."""
+    """Run services until SIGTERM or Ctrl-C, then drain (at most 30 s).
+
+    Each reads its own ORDER_DATABASE_URL, ORDER_AMQP_URL and so on.
+    """
+    import uvloop
+
+    from shared.observability import configure_logging
+
     configure_logging(log_level)
     wanted = [*SERVICES, *(["world"] if "world" in names else [])] if "all" in names else names
     unknown = [name for name in wanted if name not in SERVICES and name != "world"]
@@ -88,6 +110,8 @@ def run(
         raise typer.BadParameter(
             f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}, world, all"
         )
+    if "world" in wanted and not os.environ.get("WAREHOUSE_AMQP_URL"):
+        raise typer.BadParameter("to be set: WAREHOUSE_AMQP_URL")
     raise typer.Exit(uvloop.run(_run(wanted, with_owner)))
 
 
@@ -105,6 +129,8 @@ def migrate() -> None:
     if missing:
         raise typer.BadParameter(f"the environment lacks {', '.join(missing)}")
     passwords = {name: os.environ[variable] for name, variable in variables.items()}
+    from shared import provision
+
     provision.migrate(os.environ["DATABASE_URL"], passwords)
     typer.echo(f"migrated: {', '.join(SERVICES)}")
     if management := os.environ.get("MANAGEMENT_URL"):
@@ -145,7 +171,7 @@ async def _run(names: list[str], with_owner: bool) -> int:
     return 1 if any(service.broken for service in running) else 0
 
 
-async def _start_all(services: list[Service]) -> None:
+async def _start_all(services: "list[Service]") -> None:
     await asyncio.gather(*(service.start() for service in services))
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
+import sqlalchemy as sa
 import typer
 from rich.syntax import Syntax
 from rich.text import Text
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ops.places import FOREIGN_QUEUES, Place, fail, reachable, reading, rows
 from services.ops.told import QUIET, ago, console, plain, shown, table, tell_json
+from shared.ids import new_id
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Messages set aside for a person.")
 
@@ -24,10 +26,12 @@ SHOWN_AT_ONCE: Final = 200
 _COLUMNS: Final = "id, queue, command_key, head, reason, error, attempts, state, parked_at, updated_at"
 _LIST: Final = """SELECT {columns} FROM {s}.parked WHERE state = ANY(:states) ORDER BY parked_at DESC LIMIT :limit"""
 _ONE: Final = """SELECT {columns}, body FROM {s}.parked WHERE id = :id"""
-_REPLAY: Final = """INSERT INTO {s}.due (id, queue, not_before, head, body, first_tried)
-    VALUES (:id, :queue, now(), CAST(:head AS jsonb), :body, now()) ON CONFLICT (id) DO NOTHING"""
-_MARK: Final = """UPDATE {s}.parked SET state = :state, updated_at = now() WHERE id = :id AND state = 'parked'
-    RETURNING id"""
+_REPLAY: Final = """INSERT INTO {s}.due (id, queue, not_before, head, body)
+    VALUES (:id, :queue, now(), CAST(:head AS jsonb), :body)"""
+_MARK: Final = """UPDATE {s}.parked SET state = :state, updated_at = now(),
+        command_key = CASE WHEN :state = 'replayed' THEN '' ELSE command_key END
+    WHERE id = :id AND state = 'parked' RETURNING id"""
+"""A replayed row gives up its command key (its head keeps it): should the message fail again, it is parked anew."""
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids as `oms parked list` shows them.")]
@@ -134,8 +138,8 @@ async def _replay(place: Place, row: dict[str, Any]) -> bool:
     async with reading(place) as connection:
         if not await _mark(connection, place, row, "replayed"):
             return False
-        given = {"id": UUID(row["id"]), "queue": row["queue"], "head": json_.dumps(head), "body": row["body"]}
-        await connection.execute(_text(_REPLAY, place), given)
+        given = {"id": new_id(), "queue": row["queue"], "head": json_.dumps(head), "body": row["body"]}
+        await connection.execute(sa.text(_REPLAY.format(s=place.schema)), given)
         return True
 
 
@@ -146,12 +150,6 @@ async def _dismiss(place: Place, row: dict[str, Any]) -> bool:
 
 async def _mark(connection: AsyncConnection, place: Place, row: dict[str, Any], state: str) -> bool:
     return bool(await rows(connection, _MARK.format(s=place.schema), id=UUID(row["id"]), state=state))
-
-
-def _text(query: str, place: Place) -> Any:
-    import sqlalchemy as sa
-
-    return sa.text(query.format(s=place.schema))
 
 
 def _told(row: dict[str, Any], done: bool, what: str) -> dict[str, Any]:

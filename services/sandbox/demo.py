@@ -24,7 +24,8 @@ from contracts.message import Message
 from services.ops.invariants import Invariant, Seen, all_hold, check, fetch_books
 from services.ops.quiet import until_quiet
 from services.sandbox.carts import GOODS, receipts
-from services.sandbox.processes import Group, check_alive, free_port, running, until_started
+from services.sandbox.control import free_port
+from services.sandbox.processes import Group, check_alive, running, until_started
 from services.sandbox.scenarios import SCARCE, SCARCE_UNITS, SCENARIOS, Case, Scenario, cases
 from services.sandbox.servers import Servers
 from services.sandbox.shopper import Heard, Saying, Shopper

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,11 +99,3 @@ async def until_started(groups: Sequence[Group], counts: Sequence[int], within_s
     except TimeoutError:
         words = "\n".join(f"{' '.join(group.names)}:\n{group.last_words()}" for group in groups)
         raise NotRunning(f"not started within {within_s:.0f} s\n{words}") from None
-
-
-def free_port() -> int:
-    """A port nobody listens on, now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

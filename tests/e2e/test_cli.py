@@ -1,0 +1,263 @@
+"""Every command as an operator types it, against services that run: what it says to people, and to machines."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import pytest
+
+from services.sandbox.control import free_port
+from services.sandbox.environment import Environment, prepare
+from services.sandbox.processes import running
+from services.sandbox.servers import Servers
+from tests.support.until import until
+
+ROOT = Path(__file__).parents[2]
+ANSWER_S = 90
+COMMANDS = ("run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "maintain", "contracts")
+
+
+def oms(env: Mapping[str, str], *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
+    """One command, in a terminal of 100 columns."""
+    return subprocess.run(
+        [sys.executable, "-m", "services", *arguments],
+        cwd=ROOT, env={**env, "COLUMNS": "100"}, input=said, capture_output=True, text=True, timeout=ANSWER_S,
+        check=False,
+    )  # fmt: skip
+
+
+def bare() -> dict[str, str]:
+    """Nothing of ours in the environment."""
+    return {name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_PASSWORD"))}
+
+
+@dataclass
+class System:
+    """Everything running, and the environment an operator would have."""
+
+    env: dict[str, str]
+
+    def json(self, *arguments: str, fails: bool = False) -> Any:
+        done = oms(self.env, *arguments, "--json")
+        assert (done.returncode != 0) is fails, f"{arguments}: {done.stderr[-2000:]}{done.stdout[-2000:]}"
+        return json.loads(done.stdout)
+
+    def text(self, *arguments: str) -> str:
+        done = oms(self.env, *arguments)
+        assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}{done.stdout[-2000:]}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    environment: Environment = prepare(servers, f"cli_{uuid4().hex[:8]}")
+    provider, webhook = free_port(), free_port()
+    env = {
+        **bare(),
+        **environment.env,
+        "SANDBOX_PROVIDER_PORT": str(provider),
+        "SANDBOX_PROVIDER_WEBHOOK_SECRET": "secret-of-a-test",
+        "PROVIDER_URL": f"http://127.0.0.1:{provider}",
+        "PAYMENT_HTTP_PORT": str(webhook),
+        "WEBHOOK_URL": f"http://127.0.0.1:{webhook}/webhooks/provider",
+        "WEBHOOK_SECRET": "secret-of-a-test",
+        "WAREHOUSE_PACE_S": "0.05",
+    }
+    try:
+        with running([["all", "world"]], env, tmp_path_factory.mktemp("cli")):
+            made = System(env)
+            assert oms(env, "seed", "--units", "500").returncode == 0
+            yield made
+    finally:
+        environment.drop()
+
+
+@pytest.fixture(scope="module")
+def shopped(system: System) -> dict[str, Any]:
+    """Six orders, placed and followed by `oms shop`."""
+    found: dict[str, Any] = system.json("shop", "--orders", "6", "--rate", "20")
+    return found
+
+
+def test_shop_places_orders_and_follows_them(shopped: dict[str, Any]) -> None:
+    assert (shopped["placed"], shopped["answered"], shopped["open"]) == (6, 6, [])
+    assert shopped["heard"]["confirmed"] == 6
+    assert shopped["p50_ms"] > 0
+
+
+def test_shop_takes_a_file(system: System, tmp_path: Path) -> None:
+    file = tmp_path / "carts.jsonl"
+    cart = {
+        "customer": {"reference": "ada"},
+        "shipping_address": {"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"},
+        "lines": [{"sku": "TEA-AMBER", "quantity": 1, "unit_price": {"amount_minor": 895, "currency": "GBP"}}],
+        "total": {"amount_minor": 895, "currency": "GBP"},
+        "payment": {"token": "tok_declined"},
+    }
+    file.write_text(json.dumps(cart) + "\n\n" + json.dumps({**cart, "lines": []}) + "\n")
+    told = system.json("shop", "--file", str(file))
+    assert told["heard"] == {"accepted": 1, "cancelled payment_declined": 1, "unreadable wrong_schema": 1}
+    file.write_text("{}\nnonsense\n")
+    assert "line 2" in oms(system.env, "shop", "--file", str(file)).stderr
+
+
+def test_an_order_is_told_whole(system: System, shopped: dict[str, Any]) -> None:
+    checkout_id = next(iter(shopped["orders"]))
+    told = system.json("order", checkout_id)
+    assert told["checkout_id"] == checkout_id
+    assert len(told["lines"]) == 2
+    names = {line["name"] for line in told["story"]}
+    assert {"order.placed", "order.paid", "payment.captured"} <= names, names
+    assert system.json("order", told["id"])["id"] == told["id"]
+    text = system.text("order", told["id"])
+    assert "Lines" in text and "Story" in text and "order.paid" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_an_unknown_order_is_said_to_be(system: System) -> None:
+    done = oms(system.env, "order", str(uuid4()))
+    assert done.returncode == 2
+    assert "no order has the id" in done.stderr
+
+
+def test_queues_are_listed_with_what_waits(system: System) -> None:
+    told = system.json("queues")
+    queues = {one["name"]: one for one in told["queues"]}
+    assert {"order", "storefront.requests", "inventory.dead", "storefront.demo-shop.events"} <= queues.keys()
+    assert queues["order"]["consumers"] == 1
+    assert {one["service"] for one in told["services"]} == {
+        "order", "inventory", "payment", "fulfillment", "orchestrator",
+    }  # fmt: skip
+    assert "storefront.requests" in system.text("queues")
+
+
+async def test_parked_messages_are_explained_replayed_and_dismissed(system: System) -> None:
+    message_id = f"poison-{uuid4()}"
+    connection = await aio_pika.connect(system.env["STOREFRONT_AMQP_URL"])
+    async with connection:
+        channel = await connection.channel()
+        door = await channel.get_exchange("waybill.storefront", ensure=False)
+        about = {"specversion": "1.0", "id": message_id, "source": "demo-shop", "type": "waybill.checkout.place.v1"}
+        headers = {f"cloudEvents:{name}": value for name, value in about.items()}
+        await door.publish(
+            aio_pika.Message(b'{"half', headers=dict(headers), user_id="demo-shop"), "storefront.requests"
+        )
+
+    def listed() -> list[dict[str, Any]]:
+        return [one for one in system.json("parked", "list") if one["head"].get("id") == message_id]
+
+    (first,) = await until(lambda: listed() or None, "parked", within_s=60)
+    assert (first["service"], first["reason"]) == ("orchestrator", "malformed_json")
+    assert system.json("parked", "show", first["id"])["body"] == '{"half'
+    assert "malformed_json" in system.text("parked", "show", first["id"])
+    assert "malformed_json" in system.text("parked", "list")
+    (replayed,) = system.json("parked", "replay", first["id"])
+    assert replayed["done"] is True
+
+    (second,) = await until(lambda: listed() or None, "parked again, for it is still broken", within_s=60)
+    assert second["id"] != first["id"]
+    (again,) = system.json("parked", "replay", first["id"])
+    assert again["done"] is False
+    (dismissed,) = system.json("parked", "dismiss", second["id"])
+    assert dismissed["done"] is True
+    assert listed() == []
+    states = {one["id"]: one["state"] for one in system.json("parked", "list", "--all")}
+    assert (states[first["id"]], states[second["id"]]) == ("replayed", "dismissed")
+    assert "no parked message has the id" in oms(system.env, "parked", "show", str(uuid4())).stderr
+
+
+async def test_a_run_is_shown_and_turned_back(system: System, tmp_path: Path) -> None:
+    """A checkout whose payment follows waits; an operator turns it back after a preview."""
+    file = tmp_path / "cart.jsonl"
+    checkout_id = f"waits-{uuid4()}"
+    cart = {
+        "checkout_id": checkout_id,
+        "customer": {"reference": "ada"},
+        "shipping_address": {"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"},
+        "lines": [{"sku": "TEA-AMBER", "quantity": 1, "unit_price": {"amount_minor": 895, "currency": "GBP"}}],
+        "total": {"amount_minor": 895, "currency": "GBP"},
+    }
+    file.write_text(json.dumps(cart))
+    told = system.json("shop", "--file", str(file), "--wait", "5", fails=True)
+    assert told["open"] == [checkout_id]
+    order_id = system.json("order", checkout_id)["id"]
+    (run,) = [one for one in system.json("sagas", "stuck", "--all") if one["order_id"] == order_id]
+    assert run["pending"] == ["authorize-payment"]
+    assert "authorize-payment" in system.text("sagas", "show", run["id"])
+    asked = oms(system.env, "sagas", "compensate", run["id"], said="n\n")
+    assert asked.returncode == 1
+    assert "ReleaseStock to inventory" in asked.stdout
+    assert system.json("sagas", "compensate", run["id"], "--yes")["decided"] is True
+
+    def cancelled() -> str | None:
+        state: str = system.json("order", checkout_id)["state"]
+        return state if state == "cancelled" else None
+
+    await until(cancelled, "cancelled", within_s=60)
+    assert "the run has ended" in oms(system.env, "sagas", "retry", run["id"], "--yes").stderr
+    assert "no run is stuck" in system.text("sagas", "stuck")
+
+
+def test_maintain_makes_days_ahead_and_may_be_repeated(system: System, shopped: dict[str, Any]) -> None:
+    """While everything runs, with today's messages already there."""
+    first = system.json("maintain")
+    assert all(len(one["made"]) == 8 for one in first.values())
+    assert first["sagas"]["moved"] > 0
+    again = system.json("maintain")
+    assert all(one == {"made": [], "moved": 0, "dropped": []} for one in again.values())
+    assert system.json("shop", "--orders", "2")["heard"]["confirmed"] == 2
+    assert "Inbox partitions" in system.text("maintain")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    done = oms(bare(), command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("shop",), "STOREFRONT_AMQP_URL"),
+        (("seed",), "AMQP_URL"),
+        (("order", "x"), "ORDER_DATABASE_URL"),
+        (("queues",), "ORDER_DATABASE_URL"),
+        (("parked", "list"), "ORDER_DATABASE_URL"),
+        (("sagas", "stuck"), "ORCHESTRATOR_DATABASE_URL"),
+        (("maintain",), "DATABASE_URL"),
+        (("migrate",), "DATABASE_URL"),
+        (("run", "order"), "ORDER_DATABASE_URL"),
+        (("run", "payment"), "PAYMENT_WEBHOOK_SECRET"),
+        (("run", "world"), "WAREHOUSE_AMQP_URL"),
+        (("run", "nothing"), "no service is called nothing"),
+    ],
+)
+def test_what_is_missing_is_named(arguments: tuple[str, ...], named: str) -> None:
+    done = oms(bare(), *arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_away_is_said_to_be() -> None:
+    away = {**bare(), "STOREFRONT_AMQP_URL": f"amqp://demo-shop:secret@127.0.0.1:{free_port()}/waybill"}
+    done = oms(away, "shop", "--orders", "1")
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_database_that_is_away_is_said_to_be() -> None:
+    away = {**bare(), "ORDER_DATABASE_URL": f"postgresql://waybill_order:secret@127.0.0.1:{free_port()}/waybill"}
+    done = oms(away, "order", "x")
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    assert "secret" not in done.stderr
