@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from services.ops.places import BY_SERVICE, fail, reading, rows
-from services.ops.told import QUIET, console, money, plain, table, tell_json
+from services.ops.told import QUIET, amount, console, money, plain, table, tell_json
 
 app = typer.Typer(add_completion=False)
 
@@ -82,17 +82,14 @@ def _show(one: dict[str, Any]) -> None:
     ):
         console.print(Text.assemble((f"{name:>11} ", QUIET), value))
     table(
-        "\nLines",
+        f"\nLines ({currency})",
         ("no", "SKU", "quantity", "each", "discount", "tax", "subtotal", "status", "shipped", "delivered"),
         (
             (
                 line["line_no"],
                 line["sku"],
                 line["quantity"],
-                *(
-                    money(line[column], currency)
-                    for column in ("unit_price_minor", "discount_minor", "tax_minor", "subtotal_minor")
-                ),
+                *(amount(line[f"{part}_minor"], currency) for part in ("unit_price", "discount", "tax", "subtotal")),
                 line["status"],
                 line["shipped_quantity"],
                 line["delivered_quantity"],
@@ -109,34 +106,51 @@ def _show(one: dict[str, Any]) -> None:
                 (part["fulfillment_id"], part["warehouse"], part["status"], part["carrier"], part["tracking_number"])
                 for part in one["shipments"]
             ),
+            whole=("shipment",),
         )
+    days = {line["occurred_at"][:10] for line in one["story"]}
     table(
-        "\nStory",
-        ("when (UTC)", "what", "who", "why, and with what"),
+        f"\nStory, {min(days)} UTC" if len(days) == 1 else "\nStory, UTC",
+        ("when", "what", "who", "why, and with what"),
         (
             (
-                line["occurred_at"][:23].replace("T", " ").rstrip("Z"),
+                line["occurred_at"][11 if len(days) == 1 else 0 : 23].replace("T", " ").rstrip("Z"),
                 Text(line["name"], "bold" if line["public_sequence"] else ""),
-                line["actor"] if line["actor_kind"] == "service" else f"{line['actor_kind']} {line['actor']}",
-                Text(_why(line), QUIET),
+                line["actor"],
+                Text(why, QUIET),
             )
-            for line in one["story"]
+            for line, why in zip(one["story"], _reasons(one["story"]), strict=True)
         ),
+        whole=("when", "what"),
     )
     console.print(Text("bold: told to the storefront", QUIET))
 
 
-UNTOLD: Final = frozenset({"items", "fulfillment_id"})
-"""Metadata for machines: statuses of lines stand in the table above."""
+UNTOLD: Final = frozenset({"items", "fulfillment_id", "warehouse", "currency", "refund_id"})
+"""Metadata for machines, or said elsewhere in the line."""
 
 
-def _why(line: dict[str, Any]) -> str:
-    said = [line["reason"]] if line["reason"] else []
-    for name, value in line["metadata"].items():
+def _reasons(story: list[dict[str, Any]]) -> list[str]:
+    """Why each line is there, and with what; what the lines before have told is not told again."""
+    told: set[str] = set()
+    found = []
+    for line in story:
+        fresh = [part for part in _parts(line) if part not in told]
+        told.update(fresh)
+        found.append("; ".join(([line["reason"]] if line["reason"] else []) + fresh))
+    return found
+
+
+def _parts(line: dict[str, Any]) -> list[str]:
+    facts = line["metadata"]
+    said = []
+    for name, value in facts.items():
         if name in UNTOLD or value in ("", [], {}):
             continue
         if name == "picks" and isinstance(value, list):
             said.append(", ".join(f"{pick['quantity']} {pick['sku']} from {pick['warehouse']}" for pick in value))
+        elif name == "amount_minor" and "currency" in facts:
+            said.append(money(int(value), facts["currency"]))
         else:
-            said.append(f"{name} {value}")
-    return "; ".join(said)
+            said.append(f"{name.replace('_', ' ')} {value}")
+    return said

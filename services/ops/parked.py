@@ -14,7 +14,7 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ops.places import FOREIGN_QUEUES, Place, fail, reachable, reading, rows
-from services.ops.told import QUIET, ago, console, plain, shown, table, tell_json
+from services.ops.told import QUIET, ago, console, many, plain, shown, table, tell_json
 from shared.ids import new_id
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Messages set aside for a person.")
@@ -53,20 +53,19 @@ def list_(
         console.print("nothing is parked")
         return
     table(
-        f"{len(found)} parked messages",
-        ("id", "service", "parked", "reason", "type", "error") + (("state",) if everything else ()),
+        f"{many(len(found), 'message')}, newest first",
+        ("why, and its id", "where, and what", "since", "error"),
         (
             (
-                row["id"],
-                place.service,
-                f"{ago(datetime.fromisoformat(row['parked_at']))} ago",
-                Text(row["reason"], "bold"),
-                str(row["head"].get("type", "")).removeprefix("waybill."),
+                Text.assemble((row["reason"], "bold"), "\n", row["id"]),
+                f"{place.service}\n{str(row['head'].get('type', '')).removeprefix('waybill.')}",
+                ago(datetime.fromisoformat(row["parked_at"]))
+                + (f"\n{row['state']}" if row["state"] != "parked" else ""),
                 Text(row["error"][:160], QUIET),
-                *((row["state"],) if everything else ()),
             )
             for place, row in found
         ),
+        whole=("why, and its id", "since"),
     )
 
 

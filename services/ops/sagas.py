@@ -18,7 +18,7 @@ from rich.text import Text
 
 from contracts.saga import OperateRun
 from services.ops.places import BY_SERVICE, fail, reading, rows
-from services.ops.told import QUIET, ago, console, plain, shown, table, tell_json
+from services.ops.told import QUIET, ago, console, many, plain, shown, table, tell_json
 from shared.envelope import head_of
 from shared.ids import new_id
 
@@ -51,22 +51,22 @@ def stuck(
         console.print("no run is under way" if everything else "no run is stuck")
         return
     table(
-        f"{len(found)} runs",
-        ("run", "saga", "order", "phase", "waits for", "asked", "stuck for", "why"),
+        many(len(found), "run"),
+        ("run", "saga", "phase", "waits for", "asked", "stuck for", "why"),
         (
             (
                 run["id"],
                 run["saga"],
-                run["order_id"],
                 run["phase"],
                 Text(", ".join(run["pending"]), "bold"),
-                f"{run['asks'] + 1} times",
+                f"{run['asks'] + 1}×",
                 ago(datetime.fromisoformat(run["stuck_since"])) if run["stuck_since"] else "",
                 run["reason"],
             )
             for run in found
         ),
         right=("asked",),
+        whole=("run",),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
@@ -31,11 +31,19 @@ def _value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
 
 
-def table(title: str, headings: Sequence[str], found: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """One table; headings in `right` hold numbers."""
+def table(
+    title: str,
+    headings: Sequence[str],
+    found: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """One table; headings in `right` hold numbers, those in `whole` are never broken."""
     drawn = Table(title=title, title_justify="left", title_style="bold", box=None, header_style=QUIET, padding=(0, 1))
     for heading in headings:
-        drawn.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if heading in right else "left"
+        drawn.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in whole or heading in right)
     for line in found:
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in line))
     console.print(drawn)
@@ -58,9 +66,19 @@ def ago(instant: datetime) -> str:
     return f"{seconds:.0f} s"
 
 
-def money(amount_minor: int, currency: str) -> str:
-    """12.34 EUR: as people write it."""
+def many(count: int, what: str) -> str:
+    """1 run, 2 runs."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def amount(amount_minor: int, currency: str) -> str:
+    """12.34: with the decimals its currency has."""
     from shared.money import decimals
 
     places = decimals(currency) or 0
-    return f"{amount_minor / 10**places:,.{places}f} {currency}"
+    return f"{amount_minor / 10**places:,.{places}f}"
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """12.34 EUR."""
+    return f"{amount(amount_minor, currency)} {currency}"

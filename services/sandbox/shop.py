@@ -153,7 +153,12 @@ async def _shop(
 
     def draw() -> Table:
         counts = Counter(word for heard in words.values() for word in dict.fromkeys(heard))
-        drawn = Table(box=None, title=f"{len(said_at)} of {len(checkouts)} placed, {len(ended)} answered")
+        drawn = Table(
+            box=None,
+            min_width=46,
+            title_justify="left",
+            title=f"{len(said_at)} of {len(checkouts)} placed, {len(ended)} answered",
+        )
         drawn.add_column("heard", style="bold")
         drawn.add_column("orders", justify="right")
         for word, count in counts.most_common():
@@ -183,7 +188,7 @@ async def _shop(
         if not console.is_terminal:
             console.print(draw())
         told = f"answered after {p50} ms (median), {p99} ms (p99)" if took else "nothing was answered"
-        console.print(told if not open_ else f"{told}; {len(open_)} orders are still open, for example {open_[0]}")
+        console.print(told if not open_ else f"{told}; still open: {len(open_)}, for example {open_[0]}")
     return not open_, {
         "placed": len(checkouts),
         "answered": len(ended),
