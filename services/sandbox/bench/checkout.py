@@ -56,6 +56,7 @@ def figures(told: Mapping[str, Any], at: Stage) -> dict[str, Any]:
         "p50_ms": told["p50_ms"],
         "p99_ms": told["p99_ms"],
         "cpu_ms_per_order": at.meter.ms_per(told["orders"]),
+        "cpus_used_by_others": at.meter.others,
         "seconds": told["seconds"],
         "settled_s": round(at.settled_s, 1),
         "confirmed": told["confirmed"],

@@ -1,5 +1,6 @@
 """CPU by process group: who spends it is as telling as how much it is."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,18 +30,35 @@ def spent_s(roots: Sequence[int]) -> float:
     return total
 
 
+def _busy_s() -> float:
+    """CPU seconds of the whole machine that were not idle."""
+    times = psutil.cpu_times()
+    return float(
+        times.user
+        + times.system
+        + getattr(times, "nice", 0.0)
+        + getattr(times, "irq", 0.0)
+        + getattr(times, "softirq", 0.0)
+        + getattr(times, "steal", 0.0)
+    )
+
+
 @dataclass
 class Meter:
     """Counts from `start` to `stop`. A group without processes that can be seen from here is unknown, not zero."""
 
     roots: Mapping[str, Sequence[int]]
     spent: dict[str, float] = field(default_factory=dict, init=False)
+    others: float | None = field(default=None, init=False)
+    """CPUs that everything else on this machine kept busy meanwhile: well above 0 spoils every figure."""
 
     def start(self) -> None:
-        self._before = self._read()
+        self._began, self._busy_before, self._before = time.monotonic(), _busy_s(), self._read()
 
     def stop(self) -> None:
         self.spent = {name: seconds - self._before[name] for name, seconds in self._read().items()}
+        elsewhere = _busy_s() - self._busy_before - sum(self.spent.values())
+        self.others = round(max(0.0, elsewhere / (time.monotonic() - self._began)), 2)
 
     def ms_per(self, count: int) -> dict[str, float | None]:
         """Milliseconds by group, and `total` = services + postgresql + rabbitmq."""

@@ -82,6 +82,7 @@ async def relay(servers: Servers, asked: Asked, folder: Path, watching: Watching
         "messages_per_s": round(messages / told["seconds"]),
         "parcels": told["parcels"],
         "cpu_ms_per_message": meter.ms_per(messages)["total"],
+        "cpus_used_by_others": meter.others,
         "seconds": told["seconds"],
         "invariants": {"checked": messages, "broken": broken},
         "ok": broken == 0 and told["left"] == 0,
