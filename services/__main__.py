@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
-from urllib.parse import unquote, urlsplit
 
 import typer
 from pydantic import ValidationError
@@ -123,22 +122,15 @@ def migrate() -> None:
     INVENTORY_PASSWORD, PAYMENT_PASSWORD, FULFILLMENT_PASSWORD, ORCHESTRATOR_PASSWORD, WAREHOUSE_PASSWORD,
     DEMO_SHOP_PASSWORD.
     """
-    names = [*SERVICES, *(user for user in topology.users() if user not in SERVICES)]
-    variables = {name: f"{name.upper().replace('-', '_')}_PASSWORD" for name in names}
-    missing = [variable for variable in ("DATABASE_URL", *variables.values()) if not os.environ.get(variable)]
-    if missing:
-        raise typer.BadParameter(f"the environment lacks {', '.join(missing)}")
-    passwords = {name: os.environ[variable] for name, variable in variables.items()}
-    from shared import provision
+    from services.sandbox.environment import provision
+    from services.sandbox.servers import ServersUnavailable
 
-    provision.migrate(os.environ["DATABASE_URL"], passwords)
+    try:
+        provision(os.environ)
+    except ServersUnavailable as missing:
+        raise typer.BadParameter(str(missing)) from None
     typer.echo(f"migrated: {', '.join(SERVICES)}")
-    if management := os.environ.get("MANAGEMENT_URL"):
-        vhost = unquote(urlsplit(os.environ.get("AMQP_URL", "")).path.lstrip("/")) or "/"
-        from services.sandbox.control import ManagementApi
-
-        ManagementApi(management).import_definitions(topology.definitions(vhost, passwords))
-        typer.echo(f"broker provisioned: virtual host {vhost}, users {', '.join(topology.users())}")
+    typer.echo(f"broker provisioned: users {', '.join(topology.users())}")
 
 
 async def _run(names: list[str], with_owner: bool) -> int:
