@@ -24,8 +24,8 @@ demo: $(VENV)/.ready ## the whole system on servers of its own: orders of every 
 test: $(VENV)/.ready ## every test but the long ones (TESTS="tests/unit -k name" for some)
 	@$(BIN)/pytest -m "not soak" $(or $(TESTS),tests)
 
-chaos: $(VENV)/.ready ## kills, stops and cuts under load, the long version
-	@$(BIN)/pytest $(or $(TESTS),tests/chaos)
+chaos: $(VENV)/.ready ## kills, stops and cuts under load, each 20 times over at least 500 orders (ROUNDS=3 for fewer)
+	@WAYBILL_CHAOS_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -v $(or $(TESTS),tests/chaos)
 
 soak: $(VENV)/.ready ## the long versions of simulation and property tests
 	@$(BIN)/pytest -m soak $(or $(TESTS),tests)

@@ -23,14 +23,21 @@ async def lasts(seconds: float) -> None:
 
 
 async def test_sigkill_of_every_service(place: Place) -> None:
+    """One after the other and close together: some die while others are still coming back."""
+
+    async def dies(campaign: Campaign, service: str, after_s: float) -> None:
+        process = place.system.of(service)
+        await lasts(after_s)
+        async with campaign.happening():
+            await process.kill()
+            await lasts(DOWN_S)
+            await process.start()
+            await process.until_ready()
+
     async def faults(campaign: Campaign) -> None:
-        for service in list(SERVICES) * ROUNDS:
-            process = place.system.of(service)
-            async with campaign.happening():
-                await process.kill()
-                await lasts(DOWN_S)
-                await process.start()
-                await process.until_ready()
+        for _ in range(ROUNDS):
+            services = campaign.chance.sample(SERVICES, len(SERVICES))
+            await asyncio.gather(*(dies(campaign, service, n * DOWN_S) for n, service in enumerate(services)))
 
     await Campaign(place, "sigkill of each service").run(faults)
 
