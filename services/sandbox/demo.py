@@ -33,7 +33,7 @@ from shared.ids import new_id
 from shared.provision import SERVICES, sqlalchemy_url
 
 SHORT_TIMES: Final[Mapping[str, str]] = {
-    "HOLD_FOR_S": "8",
+    "HOLD_FOR_S": "10",
     "PENDING_WAIT_S": "20",
     "PROVIDER_TIMEOUT_S": "1",
     "ATTEMPT_OVERDUE_S": "4",
@@ -46,7 +46,7 @@ SHORT_TIMES: Final[Mapping[str, str]] = {
 """What usually takes minutes takes seconds, by setting."""
 STORES: Final = {"leipzig": 12, "lyon": 40, "osaka": 3_000}
 """Warehouses by their turn, and how many of everything lie there: the first run empty, so that orders are split."""
-OPEN_AT_ONCE: Final = 40
+OPEN_AT_ONCE: Final = 24
 """Checkouts waiting for their money at once: a slow machine takes longer, and loses no reservation over it."""
 START_WITHIN_S: Final = 60.0
 FOLLOW_FOR_S: Final = 100.0

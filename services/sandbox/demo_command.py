@@ -51,6 +51,7 @@ def demo(
         say(f"what the services wrote: {logs}")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
+        shutil.rmtree(logs, ignore_errors=True)
         console.print("stopped; nothing is left running", style="bright_black")
         raise typer.Exit(130) from None
     if json:
