@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
-from contracts.message import Kind, Message
+from contracts.message import MESSAGES, Kind, Message
 from shared.consumer import (
     Answer,
     Ask,
@@ -169,7 +169,14 @@ class Batches:
                 else:
                     await self._due_one_by_one(total)
                 return
-        raise TooManyConflicts(f"{len(order)} messages of {self.consumer.name} lost {MAX_CONFLICTS} races")
+        if due or not order:
+            raise TooManyConflicts(f"{len(order)} messages of {self.consumer.name} lost {MAX_CONFLICTS} races")
+        if len(order) == 1:  # alone it conflicts with nobody we can see: a key it does not know of is taken
+            await _Attempt(self, order, total, failing=f"conflict that stays, {MAX_CONFLICTS} times").run(False)
+            return
+        middle = len(order) // 2
+        await self._run_set(order[:middle], False, total)
+        await self._run_set(order[middle:], False, total)
 
     async def _due_one_by_one(self, total: Done) -> None:
         """A constraint fired among due rows: each alone, and the one that fires it again is counted."""
@@ -178,8 +185,11 @@ class Batches:
             attempt = _Attempt(self, [], total, due_limit=1)
             try:
                 await attempt.run(True)
+            except Conflict as lost:
+                raise TooManyConflicts(str(lost)) from lost
             except ConstraintFired as fired:
-                await _Attempt(self, [], total, due_limit=1, failing=str(fired)).run(True)
+                guilty = attempt.opened[0].heard.id if attempt.opened else None
+                await _Attempt(self, [], total, due_limit=1, failing=str(fired), guilty=guilty).run(True)
             if total.due_claimed == before:
                 return
 
@@ -188,10 +198,17 @@ class _Attempt:
     """One transaction over one list of messages."""
 
     def __init__(
-        self, batches: Batches, items: Sequence[Heard], total: Done, *, failing: str = "", due_limit: int = DUE_AT_ONCE
+        self,
+        batches: Batches,
+        items: Sequence[Heard],
+        total: Done,
+        *,
+        failing: str = "",
+        due_limit: int = DUE_AT_ONCE,
+        guilty: UUID | None = None,
     ) -> None:
         self.batches, self.items, self.total = batches, items, total
-        self.failing, self.due_limit = failing, due_limit
+        self.failing, self.due_limit, self.guilty = failing, due_limit, guilty
         self.rows = Rows()
         self.opened: list[_Opened] = []
         self.answers: dict[str, AnswerRow] = {}
@@ -306,7 +323,7 @@ class _Attempt:
     def _decide_all(self, now: datetime) -> None:
         for index, opened in enumerate(self.opened):
             try:
-                if self.failing:
+                if self.failing and self.guilty in (None, opened.heard.id):
                     raise ConstraintFired(self.failing)
                 said = self._decide(opened, now)
             except NotYet as not_yet:
@@ -406,11 +423,11 @@ class _Attempt:
         if not heard.foreign:
             self.changes.waiting.append(heard.claim)
         row = DueRow(
-            id=heard.id,
+            id=self._own_id(heard),
             queue=heard.queue,
             not_before=at,
             head=dict(heard.envelope.head) | ({"foreign": "1"} if heard.foreign else {}),
-            body=heard.envelope.body.decode(),
+            body=heard.envelope.body.decode(errors="replace"),
             name=heard.due.name if heard.due else "",
             owner=heard.due.owner if heard.due else "",
             attempts=attempts,
@@ -420,12 +437,16 @@ class _Attempt:
         self.changes.due.append(row)
         self.done.set_aside_rows.append(row)
 
+    def _own_id(self, heard: Heard) -> UUID:
+        """A stranger may use one id for two messages: neither may hide the other where it is kept."""
+        return self.batches.new_id() if heard.foreign and heard.due is None else heard.id
+
     def _park(self, opened: _Opened, reason: str, error: str, attempts: int) -> None:
         heard = opened.heard
         row = ParkedRow(
-            id=heard.id,
+            id=self._own_id(heard),
             queue=heard.queue,
-            command_key=heard.envelope.command_key or "",
+            command_key=_key_of_command(heard.envelope),
             head=dict(heard.envelope.head),
             body=heard.envelope.body,
             reason=reason[:100],
@@ -525,6 +546,12 @@ def _again(known: AnswerRow, hash_: str) -> list[Said] | None:
     if known.state == "answered":
         return [open_envelope(Envelope({"type": known.answer_type}, known.answer.encode()))]
     return []  # pending: the answer will come under this key
+
+
+def _key_of_command(envelope: Envelope) -> str:
+    """Replies carry the key of the command they answer, several of them the same: only a command is its key."""
+    known = MESSAGES.get(envelope.type)
+    return (envelope.command_key or "") if known is not None and known.kind is Kind.COMMAND else ""
 
 
 def _unknown_to_foreigner(type_: str, consumer: Consumer) -> Unreadable:

@@ -81,6 +81,10 @@ class Intake:
             self.arrived.clear()
         return taken
 
+    def forget_delivered(self) -> None:
+        """The connection is gone: what it brought can't be acknowledged any more, and comes again."""
+        self.waiting = deque(delivery for delivery in self.waiting if delivery.raw is None)
+
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
         self.waiting.extendleft(reversed(deliveries))
         if self.waiting:
@@ -134,6 +138,7 @@ class Listening:
 
     def _closed(self, *_: Any) -> None:
         self.connected_since = None
+        self.intake.forget_delivered()
 
     def connected_for_s(self) -> float:
         """0 while the connection is down."""

@@ -128,8 +128,12 @@ def _unreadable(body: bytes, error: ValueError) -> Unreadable:
 
 
 def content_hash(message: Message) -> str:
-    """Of the canonical validated message: two bodies that mean the same have the same hash."""
-    return blake2b(message.full_type.encode() + message.model_dump_json().encode(), digest_size=16).hexdigest()
+    """Of the canonical validated message: two bodies that mean the same have the same hash.
+
+    Fields left at their default do not count, so that a version with one more optional field knows its own older words.
+    """
+    canonical = message.model_dump_json(exclude_defaults=True)
+    return blake2b(message.full_type.encode() + canonical.encode(), digest_size=16).hexdigest()
 
 
 def shard_of(subject: str) -> int:

@@ -4,7 +4,7 @@ Statements are made once per table from its SQLAlchemy declaration and run by as
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import datetime
@@ -282,7 +282,7 @@ class FrameSql:
         )
         self.outbox_waiting = (
             f"SELECT position, id, subject, destination, public, head, body FROM {s}.outbox"
-            " WHERE shard = ANY($1::smallint[]) ORDER BY position LIMIT $2"
+            " WHERE shard = ANY($1::smallint[]) AND destination <> ALL($3::text[]) ORDER BY position LIMIT $2"
         )
         self.outbox_published = f"DELETE FROM {s}.outbox WHERE position = ANY($1::bigint[])"
         self.outbox_waiting_count = f"SELECT count(*) FROM {s}.outbox"
@@ -445,9 +445,11 @@ class PostgresStore:
         except AWAY as away:
             raise Unavailable(f"{type(away).__name__}: {away}") from away
 
-    async def waiting(self, shards: Sequence[int], limit: int) -> list[tuple[int, OutboxRow]]:
+    async def waiting(
+        self, shards: Sequence[int], limit: int, but: Collection[str] = ()
+    ) -> list[tuple[int, OutboxRow]]:
         try:
-            records = await self.pool.fetch(self.sql.outbox_waiting, list(shards), limit)
+            records = await self.pool.fetch(self.sql.outbox_waiting, list(shards), limit, list(but))
         except AWAY as away:
             raise Unavailable(f"{type(away).__name__}: {away}") from away
         return [

@@ -6,7 +6,7 @@ in order: a later one waits until the earlier is confirmed. Rows for a queue of 
 This file awaits only the outbox and the publisher, so the simulator drives it step by step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -47,23 +47,31 @@ class Relayed:
     read: int = 0
     confirmed: int = 0
     parcels: int = 0
+    refused: frozenset[str] = frozenset()
+    """Destinations of which nothing was confirmed while others were: full, or not there."""
 
 
-async def relay_pass(outbox: Outbox, shards: Sequence[int], publisher: Publisher) -> Relayed:
-    """One window. What was not confirmed stays in the outbox and goes out again under the same message ids."""
-    rows = await outbox.waiting(shards, WINDOW_ROWS)
+async def relay_pass(outbox: Outbox, shards: Sequence[int], publisher: Publisher, but: Collection[str] = ()) -> Relayed:
+    """One window. What was not confirmed stays in the outbox and goes out again under the same message ids.
+
+    `but`: destinations left out, so that a full queue's rows do not fill every window and stop everybody else's.
+    """
+    rows = await outbox.waiting(shards, WINDOW_ROWS, but)
     done = Relayed(read=len(rows))
     if not rows:
         return done
     parcels = parcels_of(rows)
     done.parcels = len(parcels)
     point("relay.read")
-    confirmed = [position for parcel in await publisher.publish(parcels) for position, _ in parcel.rows]
+    arrived = await publisher.publish(parcels)
+    confirmed = [position for parcel in arrived for position, _ in parcel.rows]
     point("relay.published")
     if confirmed:
         await outbox.published(confirmed)
         point("relay.deleted")
     done.confirmed = len(confirmed)
+    if arrived and len(arrived) < len(parcels):
+        done.refused = frozenset(parcel.destination for parcel in parcels) - {parcel.destination for parcel in arrived}
     return done
 
 

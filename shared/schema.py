@@ -88,7 +88,8 @@ def frame_sql(schema: str) -> list[str]:
             parked_at timestamptz NOT NULL DEFAULT now(),
             updated_at timestamptz NOT NULL DEFAULT now()
         )""",
-        f"CREATE UNIQUE INDEX parked_once_per_command ON {schema}.parked (command_key) WHERE command_key <> ''",
+        f"CREATE UNIQUE INDEX parked_once_per_command ON {schema}.parked (command_key)"
+        " WHERE command_key <> '' AND state = 'parked'",
     ]
 
 

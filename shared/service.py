@@ -34,6 +34,8 @@ POLL_S: Final = 1.0
 """Fallback for everything that is normally woken in-process: another replica's work, a timer set by a dead process."""
 GRACE_AFTER_CONNECT_S: Final = 3.0
 """Timers do not ring while the broker is away or has just come back: answers that waited in queues go first."""
+REFUSED_FOR_S: Final = 1.0
+"""How long the relay leaves a destination alone that took nothing while others did."""
 DRAIN_S: Final = 25.0
 MAX_PAUSE_S: Final = 5.0
 
@@ -45,9 +47,11 @@ class DueClock:
         self._instants: list[float] = []
         self._polled = 0.0
 
-    def add(self, instants: Sequence[datetime]) -> None:
+    def add(self, instants: Sequence[datetime], now: float) -> None:
+        """Only those before the next poll count: it finds the others."""
         for instant in instants:
-            heapq.heappush(self._instants, instant.timestamp())
+            if (at := instant.timestamp()) <= now + POLL_S:
+                heapq.heappush(self._instants, at)
 
     def is_due(self, now: float) -> bool:
         return now - self._polled >= POLL_S or (bool(self._instants) and self._instants[0] <= now)
@@ -84,9 +88,10 @@ class Service:
         self.intake = Intake(consumer.outside)
         self.doors = Doors(settings.http_host, settings.http_port, self.readiness, tuple(doors), max_body)
         self.relay_wake, self.effects_wake = asyncio.Event(), asyncio.Event()
-        self.stopping = asyncio.Event()
+        self.stopping, self.no_more_calls = asyncio.Event(), asyncio.Event()
         self.due_clock = DueClock()
         self.tasks: list[asyncio.Task[None]] = []
+        self.effects_task: asyncio.Task[None] | None = None
         self.pool: asyncpg.Pool | None = None
         self.listening: Listening | None = None
         self.speaking: Speaking | None = None
@@ -118,17 +123,22 @@ class Service:
             for name, loop in (("batches", self._batches), ("relay", self._relay), ("effects", self._effects))
             if name != "effects" or self.effects
         ]
+        self.effects_task = next((task for task in self.tasks if task.get_name().endswith("effects")), None)
         await self.listening.start()
         self.log.info("started", http_port=self.doors.port)
 
     async def stop(self) -> None:
         """Finish the batch in hand, acknowledge it, say what is to be said, then let go. Bounded by `DRAIN_S`."""
         self.log.info("draining")
+        self.no_more_calls.set()
+        self.effects_wake.set()
+        if self.effects_task is not None and not self.stopping.is_set():
+            await asyncio.wait([self.effects_task], timeout=DRAIN_S / 2)  # what they learn is still decided
         self.stopping.set()
-        for event in (self.intake.arrived, self.relay_wake, self.effects_wake):
+        for event in (self.intake.arrived, self.relay_wake):
             event.set()
         if self.tasks:
-            _, late = await asyncio.wait(self.tasks, timeout=DRAIN_S)
+            _, late = await asyncio.wait(self.tasks, timeout=DRAIN_S / 2)
             for task in late:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -230,7 +240,7 @@ class Service:
             pause = 0.0
             if due:
                 self.due_clock.looked(now, done.due_claimed)
-            self.due_clock.add(done.next_due)
+            self.due_clock.add(done.next_due, now)
             if done.said:
                 self.relay_wake.set()
             if self.effects:
@@ -274,20 +284,26 @@ class Service:
     async def _relay(self) -> None:
         assert self.speaking is not None
         shards = Shards(self.settings.database_url, self.name)
+        refused: dict[str, float] = {}
         try:
             while True:
+                now = time.monotonic()
+                refused = {destination: until for destination, until in refused.items() if until > now}
                 owned = await shards.own()
                 point("relay.owned")
                 more = False
                 if owned:
                     try:
-                        done = await relay_pass(self.store, owned, self.speaking)
+                        done = await relay_pass(self.store, owned, self.speaking, tuple(refused))
                     except Unavailable as away:
                         self.log.warning("relay_paused", why=str(away)[:300])
                         done = None
                     if done is not None:
                         observability.RELAYED.labels(self.name).inc(done.confirmed)
                         observability.OUTBOX_WAITING.labels(self.name).set(done.read)
+                        for destination in done.refused:
+                            refused[destination] = now + REFUSED_FOR_S
+                            self.log.warning("destination_refused", destination=destination, for_s=REFUSED_FOR_S)
                         more = done.confirmed > 0 and (done.read == WINDOW_ROWS or done.confirmed < done.read)
                         if done.read and not done.confirmed:
                             observability.UNCONFIRMED.labels(self.name).inc(done.read)
@@ -305,7 +321,7 @@ class Service:
 
     async def _effects(self) -> None:
         running: set[asyncio.Task[None]] = set()
-        while not self.stopping.is_set():
+        while not (self.no_more_calls.is_set() or self.stopping.is_set()):
             self.effects_wake.clear()
             full = False
             for effect in self.effects:
@@ -330,7 +346,7 @@ class Service:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.effects_wake.wait(), POLL_S)
         if running:
-            await asyncio.wait(running, timeout=DRAIN_S / 2)
+            await asyncio.wait(running, timeout=DRAIN_S / 3)
 
     async def _perform(self, effect: Effect[Any], attempt: Any) -> None:
         try:

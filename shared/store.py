@@ -3,7 +3,7 @@
 Both pass the same contract tests. A transaction is READ COMMITTED; its calls come in the order of this file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -148,8 +148,10 @@ class Store(Protocol):
 class Outbox(Protocol):
     """The relay's side of a store."""
 
-    async def waiting(self, shards: Sequence[int], limit: int) -> list[tuple[int, OutboxRow]]:
-        """(position, row), oldest position first; no locks, no transaction held."""
+    async def waiting(
+        self, shards: Sequence[int], limit: int, but: Collection[str] = ()
+    ) -> list[tuple[int, OutboxRow]]:
+        """(position, row), oldest position first, but for some destinations; no locks, no transaction held."""
         ...
 
     async def published(self, positions: Sequence[int]) -> None:

@@ -25,6 +25,8 @@ DEAD: Final = "waybill.dead"
 
 DELIVERY_LIMIT: Final = 20
 """Broker redeliveries before a message goes to its dead queue: well above our own attempt limit, which parks first."""
+NEVER_DROPPED: Final = 2_000_000_000
+"""A delivery limit nobody reaches, where no dead queue is behind: RabbitMQ 4 would drop after its default of 20."""
 MAX_LENGTH: Final = 2_000_000
 """Messages per queue of ours; beyond it publishers are refused and the outbox keeps the rows."""
 LISTENER_MAX_LENGTH: Final = 200_000
@@ -148,11 +150,16 @@ def definitions(
                 "x-max-length": MAX_LENGTH,
             },
         )
-        queue_of(queue.dead, {"x-max-length": MAX_LENGTH, "x-overflow": "reject-publish"})
+        queue_of(
+            queue.dead, {"x-delivery-limit": NEVER_DROPPED, "x-max-length": MAX_LENGTH, "x-overflow": "reject-publish"}
+        )
         bind(queue.exchange, queue.name, queue.name)
         bind(DEAD, queue.dead, queue.dead)
     for storefront in storefronts:
-        queue_of(listener_queue(storefront), {"x-max-length": LISTENER_MAX_LENGTH, "x-overflow": "drop-head"})
+        queue_of(
+            listener_queue(storefront),
+            {"x-delivery-limit": NEVER_DROPPED, "x-max-length": LISTENER_MAX_LENGTH, "x-overflow": "drop-head"},
+        )
         bind(EVENTS, listener_queue(storefront), f"{storefront}.#")
     return {
         "vhosts": [{"name": vhost}],

@@ -60,8 +60,10 @@ def hear(saga: Saga, late: Answers, run: Run, slug: str, direction: str, message
             return _done(saga, run, slug, message, now)
         if heard is step.waits:
             return _waits(saga, run, message, now)
-        if heard in step.refused or heard in (KeyReused, CommandWithdrawn):
+        if heard in step.refused or heard is CommandWithdrawn:
             return _refused(saga, run, slug, message, now)
+        if heard is KeyReused:
+            return _contradicted(saga, run, message, now)
     if awaited and run.phase is Phase.UNDOING and direction == "undo" and heard is step.undone:
         return _undone(saga, run, slug, now)
     does = late.does(heard, run.phase)
@@ -177,6 +179,15 @@ def _refused(saga: Saga, run: Run, slug: str, message: Message, now: datetime) -
         asked=[other for other in run.asked if other != slug],  # it said no: nothing to undo
     )
     return _undo_from(saga, run, run.position, now)
+
+
+def _contradicted(saga: Saga, run: Run, message: Message, now: datetime) -> Advanced:
+    """Somebody has another memory of what we asked: it may have been done. Above the pivot it is undone too; from there
+    on a person must look."""
+    reason = saga.state(run.request, run.facts).reason(message)
+    if run.position < saga.pivot_stage:
+        return give_up(saga, run, reason, now)
+    return Advanced(replace(run, stuck_since=run.stuck_since or now, reason=reason))
 
 
 def _undo_from(saga: Saga, run: Run, stage: int, now: datetime) -> Advanced:

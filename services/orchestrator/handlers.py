@@ -1,7 +1,7 @@
 """What the orchestrator hears: storefronts' requests begin runs, answers advance them, timers ask again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -161,6 +161,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         if run is None or run.changing is None:
             return []
         if run.next_ask_at > moment.now:
+            rows.put(replace(run))  # compare-and-set: a stale view of the run must not replace a newer timer
             _set_timer(rows, run)
             return []
         return _keep(rows, run, engine.overdue(SAGAS[run.saga], run, moment.now), ring=True)

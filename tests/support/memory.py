@@ -6,7 +6,7 @@ task may run between any two calls, and raises there, so that the database may g
 """
 
 import types
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -124,9 +124,15 @@ class MemoryStore:
 
     # -- Outbox --------------------------------------------------------------------------------------------------
 
-    async def waiting(self, shards: Sequence[int], limit: int) -> list[tuple[int, OutboxRow]]:
+    async def waiting(
+        self, shards: Sequence[int], limit: int, but: Collection[str] = ()
+    ) -> list[tuple[int, OutboxRow]]:
         await self.step("read the outbox")
-        ours = (item for item in sorted(self.outbox.items()) if shard_of(item[1].subject) in shards)
+        ours = (
+            item
+            for item in sorted(self.outbox.items())
+            if shard_of(item[1].subject) in shards and item[1].destination not in but
+        )
         return [item for item, _ in zip(ours, range(limit), strict=False)]
 
     async def published(self, positions: Sequence[int]) -> None:

@@ -63,7 +63,7 @@ CREATE TABLE fulfillment.parked (
             updated_at timestamptz NOT NULL DEFAULT now()
         )
 ;
-CREATE UNIQUE INDEX parked_once_per_command ON fulfillment.parked (command_key) WHERE command_key <> ''
+CREATE UNIQUE INDEX parked_once_per_command ON fulfillment.parked (command_key) WHERE command_key <> '' AND state = 'parked'
 ;
 CREATE TABLE fulfillment.fulfillment_events (
 	fulfillment_id UUID NOT NULL,

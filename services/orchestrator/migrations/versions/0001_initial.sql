@@ -63,7 +63,7 @@ CREATE TABLE sagas.parked (
             updated_at timestamptz NOT NULL DEFAULT now()
         )
 ;
-CREATE UNIQUE INDEX parked_once_per_command ON sagas.parked (command_key) WHERE command_key <> ''
+CREATE UNIQUE INDEX parked_once_per_command ON sagas.parked (command_key) WHERE command_key <> '' AND state = 'parked'
 ;
 CREATE TABLE sagas.accepted (
 	key TEXT NOT NULL,

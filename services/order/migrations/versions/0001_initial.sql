@@ -63,7 +63,7 @@ CREATE TABLE orders.parked (
             updated_at timestamptz NOT NULL DEFAULT now()
         )
 ;
-CREATE UNIQUE INDEX parked_once_per_command ON orders.parked (command_key) WHERE command_key <> ''
+CREATE UNIQUE INDEX parked_once_per_command ON orders.parked (command_key) WHERE command_key <> '' AND state = 'parked'
 ;
 CREATE TABLE orders.order_events (
 	order_id UUID NOT NULL,

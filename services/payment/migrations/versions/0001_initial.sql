@@ -63,7 +63,7 @@ CREATE TABLE payments.parked (
             updated_at timestamptz NOT NULL DEFAULT now()
         )
 ;
-CREATE UNIQUE INDEX parked_once_per_command ON payments.parked (command_key) WHERE command_key <> ''
+CREATE UNIQUE INDEX parked_once_per_command ON payments.parked (command_key) WHERE command_key <> '' AND state = 'parked'
 ;
 CREATE TABLE payments.attempts (
 	id UUID NOT NULL,
