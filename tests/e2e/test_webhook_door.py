@@ -1,4 +1,4 @@
-"""The payment service's door for the provider's notices, from outside: what is proven counts once, all else is refused."""
+"""The payment service's door for the provider's notices, from outside: what is proven counts once, else refused."""
 
 import asyncio
 import base64
@@ -64,7 +64,7 @@ async def payment_of(system: System, order_id: str) -> dict[str, Any]:
         payments = (await fetch_books(system.provider_url))["payments"]
         return next((payment for payment in payments if payment["reference"] == order_id), None)
 
-    return await until(found, f"a payment of {order_id}")  # type: ignore[return-value]
+    return await until(found, f"a payment of {order_id}")
 
 
 def notice_of(payment: dict[str, Any], **more: Any) -> bytes:
