@@ -28,6 +28,10 @@ from services.sandbox.servers import Servers, ServersUnavailable, bring
 __all__ = ["BENCHES", "Asked", "benches", "run"]
 
 
+WIDE: Final = 140
+"""Columns of a log, which has no edge."""
+
+
 class Bench(Protocol):
     async def __call__(self, servers: Servers, asked: Asked, folder: Path, watching: Watching, /) -> dict[str, Any]: ...
 
@@ -44,6 +48,8 @@ BENCHES: Final[dict[str, Bench]] = {
 def run(names: Sequence[str], asked: Asked, *, quiet: bool) -> int:
     """The exit status: 0 when every benchmark is in order, 1 when one is not, 2 when one could not be run."""
     console = Console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        console.width = WIDE
     if unknown := [name for name in names if name not in BENCHES]:
         Console(stderr=True).print(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
         return 2
@@ -57,6 +63,7 @@ def run(names: Sequence[str], asked: Asked, *, quiet: bool) -> int:
         return 2
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running", style="bright_black")
+        shutil.rmtree(folder, ignore_errors=True)
         return 130
     console.print(_table(lines))
     if all(line["ok"] for line in lines):
