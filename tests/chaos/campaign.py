@@ -26,7 +26,8 @@ SEED: Final = int(os.environ.get("WAYBILL_CHAOS_SEED", "0")) or random.SystemRan
 ORDERS: Final = 40 if ROUNDS == 1 else 500
 """Checkouts of a campaign, at least."""
 MOST_ORDERS: Final = 40 * ORDERS
-"""Nobody places more, however long a fault lasts."""
+MOST_WAITING: Final = 150 if ROUNDS == 1 else 400
+"""Checkouts without an end, above which nobody places more: on a slow machine the rest would only be waited for."""
 RATE_PER_S: Final = float(os.environ.get("WAYBILL_CHAOS_RATE", "0")) or (8.0 if ROUNDS == 1 else 35.0)
 SETTLED_WITHIN_S: Final = 120.0 + 20.0 * ROUNDS
 RARE: Final = "RARE"
@@ -107,6 +108,8 @@ class Campaign:
     chance: random.Random = field(init=False)
     expected: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By checkout id: how it must end, and when it was placed."""
+    waiting: set[str] = field(default_factory=set)
+    """Of those, the ones without an end yet."""
     faults: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -145,13 +148,20 @@ class Campaign:
     # -- load ----------------------------------------------------------------------------------------------------
 
     async def _load(self, over: asyncio.Event) -> None:
-        """Open loop: the next checkout comes when its time comes, whatever became of the others."""
-        begun, saying = time.monotonic(), set[asyncio.Task[None]]()
+        """Open loop: the next checkout comes when its time comes, whatever became of the others; up to a bound."""
+        next_at, saying = time.monotonic(), set[asyncio.Task[None]]()
         for number in range(MOST_ORDERS):
             if over.is_set() and number >= ORDERS:
                 break
+            await until(
+                lambda: over.is_set() or self._has_room(),
+                lambda: f"fewer than {MOST_WAITING} waiting; {self._unended()[:3]}",
+                within_s=SETTLED_WITHIN_S,
+            )
             saying.add(asyncio.create_task(self._shop(number)))
-            next_at = begun + (number + 1) / self.rate_per_s
+            next_at = max(
+                next_at + 1 / self.rate_per_s, time.monotonic() - 1.0
+            )  # a pause is not made up for in a burst
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         await asyncio.gather(*saying)
 
@@ -163,6 +173,7 @@ class Campaign:
         sku = self.chance.choice(("A-1", "A-2", "A-3"))
         message_id = f"{id_}-message"
         self.expected[id_] = (end, time.monotonic())
+        self.waiting.add(id_)
         shop = self.place.shop
         match kind:
             case "too many":
@@ -179,8 +190,12 @@ class Campaign:
 
     # -- the count -----------------------------------------------------------------------------------------------
 
+    def _has_room(self) -> bool:
+        return len(self._unended()) < MOST_WAITING
+
     def _unended(self) -> list[str]:
-        return [id_ for id_ in self.expected if self.place.shop.end_of(id_) is None]
+        self.waiting = {id_ for id_ in self.waiting if self.place.shop.end_of(id_) is None}
+        return sorted(self.waiting)
 
     def _all_ended(self) -> bool:
         return not self._unended()
