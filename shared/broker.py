@@ -31,6 +31,7 @@ CONFIRM_TIMEOUT_S: Final = 10.0
 IN_FLIGHT: Final = 200
 """Parcels awaiting a confirm on the one channel; more only lengthens the confirm walk."""
 HEARTBEAT_S: Final = 10
+RECONNECT_S: Final = 1.0
 PERSISTENT: Final = 2
 """AMQP's delivery mode: written to disk before it is confirmed."""
 
@@ -100,7 +101,7 @@ class Listening:
         self.broker = RabbitBroker(
             _with_heartbeat(url),
             logger=None,
-            reconnect_interval=1.0,
+            reconnect_interval=RECONNECT_S,
             on_reconnected=[self._reconnected],
             on_close=[self._closed],
             apply_types=False,
@@ -225,7 +226,9 @@ class Speaking:
         await _patiently(self._connect)()
 
     async def _connect(self) -> None:
-        self._connection = await aio_pika.connect_robust(self.url, client_properties={"connection_name": self.name})
+        self._connection = await aio_pika.connect_robust(
+            self.url, client_properties={"connection_name": self.name}, reconnect_interval=RECONNECT_S
+        )
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def stop(self) -> None:
