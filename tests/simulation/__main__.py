@@ -7,9 +7,9 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing.pool import Pool
 from typing import Any, Final
 
 from rich.console import Console
@@ -54,8 +54,7 @@ def played(seed: int, schedules: int, jobs: int, *, quiet: bool = True, go_on: b
     chunks = [range(first, min(first + CHUNK, last)) for first in range(seed, last, CHUNK)]
     tally = Tally()
     with _progress(schedules, quiet) as advance, _workers(jobs) as pool:
-        results = pool.imap_unordered(play, chunks) if pool is not None else map(play, chunks)
-        for result in results:
+        for result in _results(pool, chunks):
             tally.add(result)
             advance(result.schedules)
             if tally.found and not go_on:
@@ -64,13 +63,25 @@ def played(seed: int, schedules: int, jobs: int, *, quiet: bool = True, go_on: b
     return tally
 
 
+def _results(pool: ProcessPoolExecutor | None, chunks: Sequence[range]) -> Iterator[Tally]:
+    """As they come. A worker that dies is an error (BrokenProcessPool), not a wait without end."""
+    if pool is None:
+        yield from map(play, chunks)
+        return
+    for future in as_completed([pool.submit(play, chunk) for chunk in chunks]):
+        yield future.result()
+
+
 @contextmanager
-def _workers(jobs: int) -> Iterator[Pool | None]:
+def _workers(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
     if jobs <= 1:
         yield None
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
         yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
