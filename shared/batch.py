@@ -42,7 +42,7 @@ from shared.store import (
     Transaction,
     Unavailable,
 )
-from shared.table import Need
+from shared.table import Discipline, Need
 from shared.working_set import Rows
 
 MAX_ATTEMPTS: Final = 5
@@ -299,12 +299,20 @@ class _Attempt:
         if keys:
             self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
             point("batch.answers_loaded")
-        for need in self.rows.missing(needs):
+        first = self.rows.missing(needs)
+        for need in first:
             self.rows.loaded(need, await tx.load(need))
             point("batch.loaded")
-        for need in self.rows.missing(self._second_needs()):
+        second = self.rows.missing(self._second_needs())
+        for need in second:
             self.rows.loaded(need, await tx.load(need))
             point("batch.loaded_then")
+        if any(need.table.discipline is Discipline.LOCKED for need in second):
+            # while we waited for the hot rows' locks, the aggregates read before may have moved: look at them again,
+            # so that what is decided under the lock is decided on what is true under the lock
+            for need in first:
+                if need.table.discipline is Discipline.VERSIONED:
+                    self.rows.loaded_again(need, await tx.load(need))
 
     def _second_needs(self) -> list[Need]:
         """Keys that only the rows of the first stage know."""

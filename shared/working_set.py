@@ -5,7 +5,7 @@ Rows are frozen. `put` records a move; every move of one versioned row becomes o
 transition trigger sees each of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -82,6 +82,13 @@ class Rows:
             stored.setdefault(key, row)
             current.setdefault(key, row)
             scope[getattr(row, need.by)][key] = None
+
+    def loaded_again(self, need: Need, found: Sequence[Any]) -> None:
+        """The same rows as they stand now, before anything was decided on them."""
+        for rows in (self._stored[need.table], self._current[need.table]):
+            for row in found:
+                rows.pop(need.table.key_of(row), None)
+        self.loaded(need, found)
 
     # -- deciding (handlers) -------------------------------------------------------------------------------------
 
