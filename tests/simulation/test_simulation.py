@@ -8,7 +8,8 @@ from tests.simulation.faults import AT_LEAST
 from tests.simulation.play import outcome
 
 SCHEDULES = int(os.environ.get("WAYBILL_SCHEDULES", "2000"))
-JOBS = int(os.environ.get("WAYBILL_JOBS", "2"))
+JOBS = int(os.environ.get("WAYBILL_JOBS", "1"))
+"""In this process: workers of a pool started late in a long test session were found killed, by whom is not yet known."""
 MEETS_EVERYTHING = 1_500
 """So many schedules and more must have met every fault, every kind of checkout and every late answer that undoes."""
 
