@@ -50,8 +50,6 @@ class CancelOrder(Command, topic="order.cancel_order", heard_by="order"):
 
 class OrderCancelled(Reply, topic="order.order_cancelled"):
     order_id: UUID
-    existed: bool = True
-    """False: there was no such order, so no `order.cancelled` tells the storefront of it."""
 
 
 class CancelRefused(Reply, topic="order.cancel_refused"):

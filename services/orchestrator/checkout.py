@@ -153,8 +153,6 @@ class Checkout:
         match message:
             case OrderPlaced():
                 return {"placed": True}
-            case OrderCancelled():
-                return {"placed": message.existed}
             case StockHeld():
                 return {"held_until": message.until.isoformat()}
             case StockCommitted():
@@ -197,7 +195,7 @@ def _minor(money: Mapping[str, Any] | None) -> int:
 
 
 def _ended(state: Checkout, phase: Phase, reason: str) -> Sequence[Said]:
-    """The order service tells how an order ended. Where there never was one, refused or withdrawn, the run tells it."""
+    """The order service tells how an order ended; only when it refused to place it there is no order to tell of."""
     if phase is Phase.CANCELLED and not state.facts.get("placed"):
         checkout_id = state.asked_for["checkout"]["checkout_id"]
         return [Publish(state.storefront, CheckoutRefused(checkout_id=checkout_id, reason=reason))]
@@ -209,23 +207,21 @@ CHECKOUT = Saga(
     Checkout,
     pivot="commit stock",
     steps=[
-        Together(  # neither needs the other: a round trip less for every order
-            Step(
-                "place order",
-                do=Checkout.place_order,
-                done=OrderPlaced,
-                refused=(OrderRefused,),
-                undo=Checkout.cancel_order,
-                undone=OrderCancelled,
-            ),
-            Step(
-                "hold stock",
-                do=Checkout.hold_stock,
-                done=StockHeld,
-                refused=(StockShort,),
-                undo=Checkout.release_stock,
-                undone=StockReleased,
-            ),
+        Step(
+            "place order",
+            do=Checkout.place_order,
+            done=OrderPlaced,
+            refused=(OrderRefused,),
+            undo=Checkout.cancel_order,
+            undone=OrderCancelled,
+        ),
+        Step(
+            "hold stock",
+            do=Checkout.hold_stock,
+            done=StockHeld,
+            refused=(StockShort,),
+            undo=Checkout.release_stock,
+            undone=StockReleased,
         ),
         Step(
             "authorize payment",

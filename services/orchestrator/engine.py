@@ -65,10 +65,10 @@ def hear(saga: Saga, late: Answers, run: Run, slug: str, direction: str, message
         if heard is KeyReused:
             return _contradicted(saga, run, message, now)
     if awaited and run.phase is Phase.UNDOING and direction == "undo" and heard is step.undone:
-        return _undone(saga, run, slug, message, now)
+        return _undone(saga, run, slug, now)
     does = late.does(heard, run.phase)
     advanced = Advanced(run, late=(heard.__name__, run.phase))
-    if isinstance(does, UndoAgain) and step.undo is not None and slug not in run.pending:  # else it is asked already
+    if isinstance(does, UndoAgain) and step.undo is not None:
         advanced.said.append(_undo(saga, run, step))
     return advanced
 
@@ -106,9 +106,7 @@ def skip(saga: Saga, run: Run, now: datetime) -> Advanced:
     """An operator says that what the run waits for has been seen to by hand."""
     run = replace(run, stuck_since=None)
     for slug in list(run.pending):
-        advanced = (
-            _undone(saga, run, slug, None, now) if run.phase is Phase.UNDOING else _done(saga, run, slug, None, now)
-        )
+        advanced = _undone(saga, run, slug, now) if run.phase is Phase.UNDOING else _done(saga, run, slug, None, now)
         if advanced.said or not advanced.run.pending:
             return advanced
         run = advanced.run
@@ -203,9 +201,8 @@ def _undo_from(saga: Saga, run: Run, stage: int, now: datetime) -> Advanced:
     return _end(saga, replace(run, position=0), "cancel")
 
 
-def _undone(saga: Saga, run: Run, slug: str, message: Message | None, now: datetime) -> Advanced:
-    facts = {**run.facts, **saga.state(run.request, run.facts).learn(message)} if message is not None else run.facts
-    run = replace(run, facts=facts, pending=[other for other in run.pending if other != slug], stuck_since=None)
+def _undone(saga: Saga, run: Run, slug: str, now: datetime) -> Advanced:
+    run = replace(run, pending=[other for other in run.pending if other != slug], stuck_since=None)
     return Advanced(run) if run.pending else _undo_from(saga, run, run.position - 1, now)
 
 

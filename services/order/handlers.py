@@ -127,7 +127,7 @@ def cancel_order(
     """Call the order off with all its lines, unless it has left. What was never placed is called off already."""
     order = rows.get(ORDERS, command.order_id)
     if order is None:
-        return [OrderCancelled(order_id=command.order_id, existed=False)]
+        return [OrderCancelled(order_id=command.order_id)]
     story = Story(order, _cause(moment))
     match PROGRESS.move(order.state, "cancel"):
         case Already():

@@ -161,7 +161,7 @@ def test_silence_while_the_payment_follows_gives_up_after_the_hold() -> None:
         run = engine.hear(saga, LATE["checkout"], run, slug, "do", done(saga.steps[slug]), NOW).run
     assert run.pending == ["authorize-payment"] and "authorize-payment" not in run.asked
     run = engine.overdue(saga, run, run.next_ask_at).run
-    assert (run.phase, run.reason, run.pending) == (Phase.UNDOING, "no_payment", ["place-order", "hold-stock"])
+    assert (run.phase, run.reason, run.pending) == (Phase.UNDOING, "no_payment", ["hold-stock"])
 
 
 def test_after_the_pivot_patience_ends_in_stuck_and_never_in_undoing() -> None:

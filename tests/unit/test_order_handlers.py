@@ -129,7 +129,7 @@ def test_a_cancelled_order_has_cancelled_lines_and_says_why(desk: OrderDesk) -> 
 def test_the_undo_of_what_was_never_placed_is_done_and_the_order_is_refused_later(desk: OrderDesk) -> None:
     key = "orchestrator/run-x/place order"
     undone = desk.asks(CancelOrder(order_id=ORDER, reason="no_answer"), key=f"{key}/undo")
-    assert undone == OrderCancelled(order_id=ORDER, existed=False)
+    assert undone == OrderCancelled(order_id=ORDER)
     assert desk.asks(place(), key=f"{key}/do") == CommandWithdrawn()
     assert desk.items() == [] and desk.story() == []
 
