@@ -9,7 +9,7 @@ from tests.simulation.play import outcome
 
 SCHEDULES = int(os.environ.get("WAYBILL_SCHEDULES", "2000"))
 JOBS = int(os.environ.get("WAYBILL_JOBS", "1"))
-"""In this process: workers of a pool started late in a long test session were found killed, by whom is not yet known."""
+"""In this process: workers of a pool started late in a long test session were found killed, by whom is not known."""
 MEETS_EVERYTHING = 1_500
 """So many schedules and more must have met every fault, every kind of checkout and every late answer that undoes."""
 
