@@ -33,11 +33,13 @@ from shared.ids import NewId
 from shared.store import (
     AnswerRow,
     Changes,
+    Claim,
     Conflict,
     ConstraintFired,
     DueRow,
     OutboxRow,
     ParkedRow,
+    Seen,
     Store,
     Transaction,
     Unavailable,
@@ -74,7 +76,7 @@ class Heard:
     """Why the frame already knows it can't be read (a broken pack, a forged source): a `reason: detail`."""
 
     @property
-    def claim(self) -> tuple[str, UUID]:
+    def claim(self) -> Claim:
         return (self.queue, self.id)
 
 
@@ -219,20 +221,36 @@ class _Attempt:
         self.done = Done()
 
     async def run(self, due: bool) -> None:
-        batches = self.batches
-        async with batches.store.transaction() as tx:
+        items = self._once()
+        claims = sorted(
+            {item.claim for item in items if not item.foreign}, key=lambda claim: (claim[0], claim[1].bytes)
+        )
+        opened = [self._open(item) for item in items]
+        needs, keys = self._needs(opened)
+        async with self.batches.store.transaction() as tx:
             point("batch.begun")
-            fresh = await self._claim(tx)
+            won: set[Claim] = set()
+            if claims and not due:
+                free = [need for need in needs if not need.hot]
+                won, seen = await tx.claim_inbox(claims, free, keys)
+                self._see(free, seen)
+                needs, keys = [need for need in needs if need.hot], []
+            elif claims:
+                won, _ = await tx.claim_inbox(claims)
             point("batch.claimed")
-            claimed = await tx.claim_due(batches.consumer.queues, self.due_limit) if due else []
-            if claimed:
-                point("batch.due_claimed")
-            now = await tx.now()
-            point("batch.clock_read")
-            self.opened = [self._open(item) for item in (*fresh, *(_from_due(row) for row in claimed))]
-            self.done.due_claimed = len(claimed)
+            self.opened = [one for one in opened if one.heard.foreign or one.heard.claim in won]
+            self.done.heard = len(self.items)
+            self.done.duplicates = len(self.items) - len(self.opened)
+            if due:
+                claimed = await tx.claim_due(self.batches.consumer.queues, self.due_limit)
+                if claimed:
+                    point("batch.due_claimed")
+                self.done.due_claimed = len(claimed)
+                self.opened += [self._open(_from_due(row)) for row in claimed]
+                needs, keys = self._needs(self.opened)
             if self.opened:
-                await self._load(tx)
+                await self._load(tx, needs, keys)
+                now = await tx.now()
                 self._decide_all(now)
                 self._collect(now)
                 await tx.write(self.changes)
@@ -242,20 +260,15 @@ class _Attempt:
             point("batch.committed")
         self._count()
 
-    async def _claim(self, tx: Transaction) -> list[Heard]:
-        """Transport duplicates, here and inside the batch, end at this line."""
-        seen: set[tuple[str, UUID]] = set()
+    def _once(self) -> list[Heard]:
+        """Transport duplicates inside the batch end here."""
+        seen: set[Claim] = set()
         once: list[Heard] = []
         for item in self.items:
             if item.foreign or item.claim not in seen:
                 once.append(item)
             seen.add(item.claim)
-        ours = sorted({item.claim for item in once if not item.foreign}, key=lambda claim: (claim[0], claim[1].bytes))
-        won = await tx.claim_inbox(ours) if ours else set()
-        fresh = [item for item in once if item.foreign or item.claim in won]
-        self.done.heard = len(self.items)
-        self.done.duplicates = len(self.items) - len(fresh)
-        return fresh
+        return once
 
     def _open(self, heard: Heard) -> _Opened:
         """A foreign sender learns at once that nobody knows its type; one of ours may only be ahead of us."""
@@ -277,11 +290,12 @@ class _Attempt:
         except Unreadable as unreadable:
             return _Opened(heard, None, unreadable)
 
-    async def _load(self, tx: Transaction) -> None:
+    def _needs(self, several: Sequence[_Opened]) -> tuple[list[Need], list[str]]:
+        """The rows these messages name, and the command keys whose answers are looked up."""
         needs: list[Need] = []
         keys: set[str] = set()
-        for opened in self.opened:
-            if opened.message is None:
+        for opened in several:
+            if opened.message is None or opened.failure is not None:
                 continue
             envelope = opened.heard.envelope
             hearing = self.batches.consumer.hearings[opened.message.full_type]
@@ -296,23 +310,34 @@ class _Attempt:
                 if do := do_key_of(key):
                     keys.add(do)
         self.asked = keys
-        if keys:
-            self.answers = {row.command_key: row for row in await tx.load_answers(sorted(keys))}
-            point("batch.answers_loaded")
-        first = self.rows.missing(needs)
-        for need in first:
-            self.rows.loaded(need, await tx.load(need))
-            point("batch.loaded")
+        return self.rows.missing(needs), sorted(keys)
+
+    def _see(self, needs: Sequence[Need], seen: Seen) -> None:
+        for need, rows in zip(needs, seen.rows, strict=True):
+            self.rows.loaded(need, rows)
+        self.answers |= {row.command_key: row for row in seen.answers}
+
+    async def _load(self, tx: Transaction, first: Sequence[Need], keys: Sequence[str]) -> None:
+        """Two stages: the rows that messages name, then those that only these rows know."""
+        free, hot = [need for need in first if not need.hot], [need for need in first if need.hot]
+        if free or keys:
+            self._see(free, await tx.load(free, keys))
+        if hot:
+            self._see(hot, await tx.load(hot))
+        point("batch.loaded")
         second = self.rows.missing(self._second_needs())
-        for need in second:
-            self.rows.loaded(need, await tx.load(need))
-            point("batch.loaded_then")
-        if any(need.table.discipline is Discipline.LOCKED for need in second):
+        if not second:
+            return
+        again: list[Need] = []
+        if any(need.hot for need in second):
             # while we waited for the hot rows' locks, the aggregates read before may have moved: look at them again,
             # so that what is decided under the lock is decided on what is true under the lock
-            for need in first:
-                if need.table.discipline is Discipline.VERSIONED:
-                    self.rows.loaded_again(need, await tx.load(need))
+            again = [need for need in self.rows.seen() if need.table.discipline is Discipline.VERSIONED]
+        seen = await tx.load([*second, *again])
+        self._see(second, Seen(seen.rows[: len(second)]))
+        for need, rows in zip(again, seen.rows[len(second) :], strict=True):
+            self.rows.loaded_again(need, rows)
+        point("batch.loaded_then")
 
     def _second_needs(self) -> list[Need]:
         """Keys that only the rows of the first stage know."""

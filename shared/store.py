@@ -12,6 +12,9 @@ from uuid import UUID
 
 from shared.table import Key, Need, Table
 
+Claim = tuple[str, UUID]
+"""A message of a queue: (queue, message id)."""
+
 
 class Conflict(Exception):
     """Somebody else moved a row between our load and our write. `rows` are (table name, key) pairs."""
@@ -107,9 +110,20 @@ class Changes:
         return {(row.name, row.owner) for row in self.due if row.name and row.first_tried is None}
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at the database showed: a list of rows for each need, and the answers to command keys."""
+
+    rows: Sequence[list[Any]] = ()
+    answers: Sequence[AnswerRow] = ()
+
+
 class Transaction(Protocol):
-    async def claim_inbox(self, ids: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
-        """Insert (queue, message id) pairs, sorted; returns those nobody had claimed."""
+    async def claim_inbox(
+        self, ids: Sequence[Claim], needs: Sequence[Need] = (), command_keys: Sequence[str] = ()
+    ) -> tuple[set[Claim], Seen]:
+        """Insert (queue, message id) pairs, sorted; returns those nobody had claimed, and in the same look what `load`
+        would show. `needs` are not of hot rows, for these wait."""
         ...
 
     async def claim_due(self, queues: Sequence[str], limit: int) -> list[DueRow]:
@@ -120,9 +134,9 @@ class Transaction(Protocol):
         """The database's clock."""
         ...
 
-    async def load(self, need: Need) -> list[Any]: ...
-
-    async def load_answers(self, command_keys: Sequence[str]) -> list[AnswerRow]: ...
+    async def load(self, needs: Sequence[Need], command_keys: Sequence[str] = ()) -> Seen:
+        """Hot rows first, locked, in the order given; then everything else in one look."""
+        ...
 
     async def write(self, changes: Changes) -> None:
         """Raises `Conflict` or `ConstraintFired`; nothing of the batch is kept then."""

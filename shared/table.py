@@ -91,3 +91,8 @@ class Need:
     @staticmethod
     def of(table: Table[Any], by: str, *values: Any) -> "Need":
         return Need(table, by, frozenset(values) - _NOTHING)
+
+    @property
+    def hot(self) -> bool:
+        """Whether loading waits for locks."""
+        return self.table.discipline is Discipline.LOCKED

@@ -83,6 +83,10 @@ class Rows:
             current.setdefault(key, row)
             scope[getattr(row, need.by)][key] = None
 
+    def seen(self) -> list[Need]:
+        """Everything loaded so far, as needs."""
+        return [Need(table, by, frozenset(scope)) for (table, by), scope in self._scopes.items()]
+
     def loaded_again(self, need: Need, found: Sequence[Any]) -> None:
         """The same rows as they stand now, before anything was decided on them."""
         for rows in (self._stored[need.table], self._current[need.table]):

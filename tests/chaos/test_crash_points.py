@@ -18,17 +18,16 @@ CALM_PER_S: Final = 4.0
 MOST_IN_A_ROW: Final = 5
 """A message met again after each of six crashes is set aside as one that kills its consumer, and rightly so."""
 LANES: Final[dict[str, tuple[str, ...]]] = {
-    "order": ("batch.taken", "batch.begun", "batch.answers_loaded", "relay.confirmed", "relay.owned"),
-    "inventory": ("batch.claimed", "batch.loaded", "batch.loaded_then", "batch.rows_written", "batch.written"),
+    "order": ("batch.taken", "batch.begun", "relay.confirmed", "relay.owned"),
+    "inventory": ("batch.claimed", "batch.loaded", "batch.loaded_then", "batch.written"),
     "payment": ("effects.taken", "effects.performed", "local.submitted", "local.committed", "effects.heard"),
     "fulfillment": ("batch.committed", "batch.acknowledged", "relay.read", "relay.publishing", "relay.published"),
-    "orchestrator": ("batch.due_claimed", "batch.clock_read", "alone.counted", "relay.deleted"),
+    "orchestrator": ("batch.due_claimed", "alone.counted", "relay.deleted"),
 }
 ONLY: Final = {
     # points that not every service passes in every campaign
     "batch.due_claimed": {"orchestrator"},
     "batch.loaded_then": {"inventory", "orchestrator"},
-    "batch.answers_loaded": {"order", "inventory", "payment", "fulfillment"},
     "effects.taken": {"payment"},
     "effects.performed": {"payment"},
     "effects.heard": {"payment"},

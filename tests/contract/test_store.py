@@ -56,7 +56,7 @@ async def written(rig: Rig, changes: Changes) -> None:
 
 async def read(rig: Rig, table: Table[Any], by: str, *values: Any) -> list[Any]:
     async with rig.store.transaction() as tx:
-        return await tx.load(Need.of(table, by, *values))
+        return (await tx.load([Need.of(table, by, *values)])).rows[0]
 
 
 class StoreContract:
@@ -78,7 +78,7 @@ class StoreContract:
         assert await read(rig, PURSES, "id", purse.id) == []
         assert await rig.store.waiting(range(SHARDS), 10) == []
         async with rig.store.transaction() as tx:
-            assert await tx.claim_inbox([claim]) == {claim}
+            assert (await tx.claim_inbox([claim]))[0] == {claim}
             assert await tx.claim_due(["toy_till"], 10) == []
 
     async def test_a_row_that_is_there_already_is_a_conflict(self, rig: Rig) -> None:
@@ -142,22 +142,22 @@ class StoreContract:
     async def test_an_id_is_claimed_once(self, rig: Rig) -> None:
         one, two = sorted([("toy_till", new_id()), ("toy_till", new_id())])
         async with rig.store.transaction() as tx:
-            assert await tx.claim_inbox([one]) == {one}
+            assert (await tx.claim_inbox([one]))[0] == {one}
             await tx.commit()
         async with rig.store.transaction() as tx:
-            assert await tx.claim_inbox([one, two]) == {two}
+            assert (await tx.claim_inbox([one, two]))[0] == {two}
 
     async def test_the_same_id_on_two_queues_is_two_messages(self, rig: Rig) -> None:
         id_ = new_id()
         async with rig.store.transaction() as tx:
-            assert len(await tx.claim_inbox([("toy_purse", id_), ("toy_till", id_)])) == 2
+            assert len((await tx.claim_inbox([("toy_purse", id_), ("toy_till", id_)]))[0]) == 2
 
     async def test_who_comes_second_waits_for_the_first(self, rig: Rig) -> None:
         claim = ("toy_till", new_id())
 
         async def second() -> set[tuple[str, UUID]]:
             async with rig.store.transaction() as tx:
-                return await tx.claim_inbox([claim])
+                return (await tx.claim_inbox([claim]))[0]
 
         for commits, wins in ((False, {claim}), (True, set())):
             async with rig.store.transaction() as tx:
@@ -172,7 +172,7 @@ class StoreContract:
         id_ = new_id()
         assert [await rig.store.count_attempt("toy_till", id_) for _ in range(3)] == [1, 2, 3]
         async with rig.store.transaction() as tx:
-            assert await tx.claim_inbox([("toy_till", id_)]) == {("toy_till", id_)}
+            assert (await tx.claim_inbox([("toy_till", id_)]))[0] == {("toy_till", id_)}
             await tx.commit()
         assert await rig.store.count_attempt("toy_till", id_) == 0
 
@@ -234,7 +234,7 @@ class StoreContract:
         for said in ("one", "two"):
             await written(rig, Changes(answers={"k": AnswerRow("k", "", "answered", said, "{}")}))
         async with rig.store.transaction() as tx:
-            assert await tx.load_answers(["k", "unknown"]) == [AnswerRow("k", "hash", "answered", "one", "{}")]
+            assert (await tx.load([], ["k", "unknown"])).answers == [AnswerRow("k", "hash", "answered", "one", "{}")]
 
     # -- locks ---------------------------------------------------------------------------------------------------
 
@@ -243,10 +243,10 @@ class StoreContract:
 
         async def second() -> list[Any]:
             async with rig.store.transaction() as tx:
-                return await tx.load(Need.of(TILLS, "name", "main"))
+                return (await tx.load([Need.of(TILLS, "name", "main")])).rows[0]
 
         async with rig.store.transaction() as tx:
-            await tx.load(Need.of(TILLS, "name", "main"))
+            await tx.load([Need.of(TILLS, "name", "main")])
             waiting = asyncio.create_task(second())
             await rig.until_blocked()
             await tx.write(Changes(locked={TILLS: [Till("main", 2)]}))
@@ -268,7 +268,7 @@ class StoreContract:
         await written(rig, Changes(inserts={TILLS: [Till("a", 1), Till("b", 1)]}))
 
         async def take(tx: Transaction, name: str) -> None:
-            await tx.load(Need.of(TILLS, "name", name))
+            await tx.load([Need.of(TILLS, "name", name)])
 
         async def crossing(first: str, second: str, both: asyncio.Barrier) -> str:
             try:
@@ -313,7 +313,7 @@ class StoreContract:
         await written(rig, Changes(inserts={TILLS: [Till("main", 1)]}))
         with suppress(RuntimeError):
             async with rig.store.transaction() as tx:
-                await tx.load(Need.of(TILLS, "name", "main"))
+                await tx.load([Need.of(TILLS, "name", "main")])
                 raise RuntimeError("the decision broke")
         assert await asyncio.wait_for(read(rig, TILLS, "name", "main"), WAIT_S) == [Till("main", 1)]
 

@@ -21,13 +21,13 @@ Mutant = Callable[[pytest.MonkeyPatch], None]
 def the_inbox_is_skipped(patch: pytest.MonkeyPatch) -> None:
     """Every delivery counts as new."""
 
-    claim = MemoryTransaction.claim_inbox
+    claim = MemoryTransaction.claim
 
-    async def claim_inbox(self: MemoryTransaction, ids: Any) -> Any:
+    async def claim_all(self: MemoryTransaction, ids: Any) -> Any:
         await claim(self, ids)
         return set(ids)
 
-    patch.setattr(MemoryTransaction, "claim_inbox", claim_inbox)
+    patch.setattr(MemoryTransaction, "claim", claim_all)
 
 
 def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:

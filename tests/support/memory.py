@@ -20,11 +20,13 @@ from shared.machine import Machine
 from shared.store import (
     AnswerRow,
     Changes,
+    Claim,
     Conflict,
     ConstraintFired,
     DueRow,
     OutboxRow,
     ParkedRow,
+    Seen,
     Unavailable,
 )
 from shared.table import Discipline, Key, Need, Table
@@ -32,7 +34,6 @@ from tests.support.promises import Promises, promises_of
 
 Step = Callable[[str], Awaitable[None]]
 Ident = tuple[Any, ...]
-Claim = tuple[str, UUID]
 
 WAITS_AT_MOST: Final = 10_000
 """Turns a transaction waits for one lock: stands for the lock timeout, and ends a test that would hang."""
@@ -201,7 +202,14 @@ class MemoryTransaction:
 
     # -- reading and claiming ------------------------------------------------------------------------------------
 
-    async def claim_inbox(self, ids: Sequence[Claim]) -> set[Claim]:
+    async def claim_inbox(
+        self, ids: Sequence[Claim], needs: Sequence[Need] = (), command_keys: Sequence[str] = ()
+    ) -> tuple[set[Claim], Seen]:
+        """What is seen is from before the claims, which may wait: one statement has one snapshot."""
+        seen = await self.load(needs, command_keys) if needs or command_keys else Seen()
+        return await self.claim(ids), seen
+
+    async def claim(self, ids: Sequence[Claim]) -> set[Claim]:
         await self._store.step("claim inbox ids")
         won: set[Claim] = set()
         for claim in ids:
@@ -245,22 +253,25 @@ class MemoryTransaction:
     async def now(self) -> datetime:
         return self._store.clock()
 
-    async def load(self, need: Need) -> list[Any]:
-        """The whole row; hot rows are locked in key order and read again once the lock is ours."""
+    async def load(self, needs: Sequence[Need], command_keys: Sequence[str] = ()) -> Seen:
+        """Hot rows are locked in key order and read once the lock is ours; then everything else in one step."""
+        locked = {need: await self._locked(need) for need in needs if need.hot}
+        if len(locked) < len(needs) or command_keys:
+            await self._store.step("load")
+        rows = [locked[need] if need in locked else self._found(need) for need in needs]
+        return Seen(rows, [self._store.answers[key] for key in command_keys if key in self._store.answers])
+
+    async def _locked(self, need: Need) -> list[Any]:
         await self._store.step(f"load {need.table.name}")
+        for row in self._found(need):
+            await self._lock((need.table.name, need.table.key_of(row)))
+        return self._found(need)
+
+    def _found(self, need: Need) -> list[Any]:
         stored = self._store.stored.get(need.table)
         if stored is None:
             return []
-        keys = stored.keys(need.table, need.by, need.values)
-        if need.table.discipline is not Discipline.LOCKED:
-            return [stored.rows[key] for key in keys]
-        for key in keys:
-            await self._lock((need.table.name, key))
-        return [row for row in (stored.rows[key] for key in keys) if getattr(row, need.by) in need.values]
-
-    async def load_answers(self, command_keys: Sequence[str]) -> list[AnswerRow]:
-        await self._store.step("load answers")
-        return [self._store.answers[key] for key in command_keys if key in self._store.answers]
+        return [stored.rows[key] for key in stored.keys(need.table, need.by, need.values)]
 
     async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
         """open -> calling, SKIP LOCKED."""

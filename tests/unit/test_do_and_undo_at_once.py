@@ -44,7 +44,7 @@ def said(store: MemoryStore) -> list[object]:
     return [open_envelope(Envelope(row.head, row.body.encode())) for row in store.said()]
 
 
-@pytest.mark.parametrize("do_stands_at", ["begin", "load answers", "load takings", "load tills", "write"])
+@pytest.mark.parametrize("do_stands_at", ["begin", "load", "claim inbox ids", "load tills", "write"])
 def test_a_do_overtaken_by_its_undo_takes_nothing(do_stands_at: str) -> None:
     store = MemoryStore(tables=(TILLS, TAKINGS, TILL_MOVES), step=pause)
     do = batch(store, TakeCoins(purse_id=PURSE, coins=7), "do")
@@ -56,7 +56,7 @@ def test_a_do_overtaken_by_its_undo_takes_nothing(do_stands_at: str) -> None:
     assert said(store) == [GivenBack(purse_id=PURSE), CommandWithdrawn()]
 
 
-@pytest.mark.parametrize("undo_stands_at", ["load answers", "load takings", "load tills", "write"])
+@pytest.mark.parametrize("undo_stands_at", ["load", "claim inbox ids", "load tills", "write"])
 def test_an_undo_overtaken_by_its_do_gives_back_what_that_took(undo_stands_at: str) -> None:
     store = MemoryStore(tables=(TILLS, TAKINGS, TILL_MOVES), step=pause)
     do = batch(store, TakeCoins(purse_id=PURSE, coins=7), "do")
