@@ -22,6 +22,7 @@ from shared.consumer import (
     Publish,
     Said,
     Sender,
+    bare,
     do_key_of,
     listed,
     reply_queue,
@@ -402,10 +403,8 @@ class _Attempt:
         moment = Moment(now, self.batches.new_id, envelope.source, envelope.command_key, envelope.id)
         said = listed(hearing.decide(message, self.rows, moment))
         if key is not None:
-            settled = next(
-                (item for item in said if isinstance(item, Message) and item.kind is Kind.REPLY and not item.interim),
-                None,
-            )
+            replies = (one for item in said if (one := bare(item)) and one.kind is Kind.REPLY and not one.interim)
+            settled = next(replies, None)
             self.changed_answers[key] = (
                 AnswerRow(key, opened.hash, "pending")
                 if settled is None
@@ -513,7 +512,7 @@ class _Attempt:
         for opened, said in self.said:
             for item in said:
                 row = self._outbox_row(item, opened.heard.envelope, now)
-                if isinstance(item, Message) and item.kind is Kind.LOCAL:
+                if (one := bare(item)) and one.kind is Kind.LOCAL:
                     changes.due.append(DueRow(row.id, row.destination, now, row.head, row.body))
                 else:
                     changes.outbox.append(row)
@@ -532,7 +531,7 @@ class _Attempt:
             case Publish(storefront, event):
                 message, key, public, destination = event, None, True, f"{storefront}.{event.topic}"
                 sequence = item.sequence
-            case Message():
+            case _:
                 message = item
                 if item.kind is Kind.REPLY:
                     if key is None:

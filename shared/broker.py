@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import aio_pika
+import aiormq
 from aio_pika.abc import AbstractChannel, AbstractRobustConnection
 from aiormq import spec
 from faststream import AckPolicy
@@ -241,6 +242,8 @@ class Speaking:
 
     async def publish(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Those confirmed; of the others it is unknown whether they arrived."""
+        if len(parcels) == 1:
+            return list(parcels) if await self._publish(parcels[0]) else []
         results = await asyncio.gather(*(self._publish(parcel) for parcel in parcels))
         return [parcel for parcel, confirmed in zip(parcels, results, strict=True) if confirmed]
 
@@ -249,7 +252,7 @@ class Speaking:
         async with self._window:
             point("relay.publishing")
             try:
-                channel = await self._channel.get_underlay_channel()
+                channel = cast(aiormq.Channel, await self._channel.get_underlay_channel())
                 body, properties = _to_amqp(parcel)
                 await channel.basic_publish(
                     body,
@@ -258,6 +261,7 @@ class Speaking:
                     properties=properties,
                     mandatory=not parcel.public,
                     timeout=CONFIRM_TIMEOUT_S,
+                    wait=False,  # for the confirm we do wait; to wait for the socket too would send one after the other
                 )
             except Exception:  # noqa: BLE001 - nack, return, timeout, cut: all mean "not known to have arrived"
                 return False

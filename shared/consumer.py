@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from contracts.message import Kind, Message
@@ -60,6 +60,7 @@ class Publish:
 
 Said = Message | Ask | Answer | Publish
 Says = None | Said | Sequence[Said]
+_WITH_A_WORD: Final = frozenset((Ask, Answer, Publish))
 
 
 class NotYet(Exception):
@@ -153,9 +154,14 @@ def listed(said: Says) -> list[Said]:
     """What a decision returned, as a list."""
     if said is None:
         return []
-    if isinstance(said, Message | Ask | Answer | Publish):
-        return [said]
-    return list(said)
+    return list(said) if isinstance(said, list | tuple) else [cast(Said, said)]
+
+
+def bare(item: Said) -> Message | None:
+    """The message itself, where it is said without a word about its key or its listener.
+
+    Asked by exact type: `isinstance` of a pydantic model is dear, and everything said comes by here."""
+    return None if type(item) in _WITH_A_WORD else cast(Message, item)
 
 
 def subject_of(message: Message) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import cache
 from typing import Any
 
 import structlog
@@ -45,17 +46,31 @@ def logger(service: str) -> Any:
     return structlog.get_logger().bind(service=service)
 
 
+@cache
+def _of(metric: Any, *labels: str) -> Any:
+    """A metric's child: looking it up by its labels costs more than counting."""
+    return metric.labels(*labels)
+
+
 def count_batch(service: str, done: Done, seconds: float) -> None:
     """One set of counters per committed batch."""
     for topic, count in done.decided_types.items():
-        DECIDED.labels(service, topic).inc(count)
-    if done.duplicates:
-        DUPLICATES.labels(service).inc(done.duplicates)
-    if done.set_aside:
-        SET_ASIDE.labels(service).inc(done.set_aside)
-    if done.parked:
-        PARKED.labels(service).inc(done.parked)
-    if done.conflicts:
-        CONFLICTS.labels(service).inc(done.conflicts)
-    BATCH_SIZE.labels(service).observe(done.heard + done.due_claimed)
-    BATCH_SECONDS.labels(service).observe(seconds)
+        _of(DECIDED, service, topic).inc(count)
+    for metric, count in (
+        (DUPLICATES, done.duplicates),
+        (SET_ASIDE, done.set_aside),
+        (PARKED, done.parked),
+        (CONFLICTS, done.conflicts),
+    ):
+        if count:
+            _of(metric, service).inc(count)
+    _of(BATCH_SIZE, service).observe(done.heard + done.due_claimed)
+    _of(BATCH_SECONDS, service).observe(seconds)
+
+
+def count_relayed(service: str, read: int, confirmed: int) -> None:
+    """One set of counters per look at the outbox."""
+    _of(RELAYED, service).inc(confirmed)
+    _of(OUTBOX_WAITING, service).set(read)
+    if read and not confirmed:
+        _of(UNCONFIRMED, service).inc(read)

@@ -51,28 +51,36 @@ class Relayed:
     """Destinations of which nothing was confirmed while others were: full, or not there."""
 
 
-async def relay_pass(outbox: Outbox, shards: Sequence[int], publisher: Publisher, but: Collection[str] = ()) -> Relayed:
-    """One window. What was not confirmed stays in the outbox and goes out again under the same message ids.
+class Relay:
+    """One reader of an outbox. `owed`: what was confirmed and is deleted with the next look, for that costs nothing
+    more; a crash before it says these once more, under the same message ids."""
 
-    `but`: destinations left out, so that a full queue's rows do not fill every window and stop everybody else's.
-    """
-    rows = await outbox.waiting(shards, WINDOW_ROWS, but)
-    done = Relayed(read=len(rows))
-    if not rows:
+    def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
+        self.outbox, self.publisher = outbox, publisher
+        self.owed: list[int] = []
+
+    async def run(self, shards: Sequence[int], but: Collection[str] = ()) -> Relayed:
+        """One window. What was not confirmed stays in the outbox and goes out again under the same message ids.
+
+        `but`: destinations left out, so that a full queue's rows do not fill every window and stop everybody else's.
+        """
+        rows = await self.outbox.waiting(shards, WINDOW_ROWS, but, self.owed)
+        if self.owed:
+            self.owed = []
+            point("relay.deleted")
+        done = Relayed(read=len(rows))
+        if not rows:
+            return done
+        parcels = parcels_of(rows)
+        done.parcels = len(parcels)
+        point("relay.read")
+        arrived = await self.publisher.publish(parcels)
+        self.owed = [position for parcel in arrived for position, _ in parcel.rows]
+        point("relay.published")
+        done.confirmed = len(self.owed)
+        if arrived and len(arrived) < len(parcels):
+            done.refused = frozenset(parcel.destination for parcel in parcels) - {one.destination for one in arrived}
         return done
-    parcels = parcels_of(rows)
-    done.parcels = len(parcels)
-    point("relay.read")
-    arrived = await publisher.publish(parcels)
-    confirmed = [position for parcel in arrived for position, _ in parcel.rows]
-    point("relay.published")
-    if confirmed:
-        await outbox.published(confirmed)
-        point("relay.deleted")
-    done.confirmed = len(confirmed)
-    if arrived and len(arrived) < len(parcels):
-        done.refused = frozenset(parcel.destination for parcel in parcels) - {parcel.destination for parcel in arrived}
-    return done
 
 
 def parcels_of(rows: Sequence[tuple[int, OutboxRow]]) -> list[Parcel]:

@@ -26,7 +26,7 @@ from shared.envelope import SHARDS, Envelope, head_of
 from shared.health import Door, Doors
 from shared.ids import new_id
 from shared.postgres import AWAY, PostgresStore, connect_pool
-from shared.relay import WINDOW_ROWS, relay_pass
+from shared.relay import WINDOW_ROWS, Relay
 from shared.settings import ServiceSettings
 from shared.store import Unavailable
 
@@ -34,6 +34,8 @@ POLL_S: Final = 1.0
 """Fallback for everything that is normally woken in-process: another replica's work, a timer set by a dead process."""
 GRACE_AFTER_CONNECT_S: Final = 3.0
 """Timers do not ring while the broker is away or has just come back: answers that waited in queues go first."""
+OWED_FOR_S: Final = 0.05
+"""How long what was published may wait in the outbox for the next look, when nothing else is to be said."""
 REFUSED_FOR_S: Final = 1.0
 """How long the relay leaves a destination alone that took nothing while others did."""
 DRAIN_S: Final = 25.0
@@ -93,6 +95,7 @@ class Service:
         self.tasks: list[asyncio.Task[None]] = []
         self.effects_task: asyncio.Task[None] | None = None
         self.pool: asyncpg.Pool | None = None
+        self.store: PostgresStore
         self.listening: Listening | None = None
         self.speaking: Speaking | None = None
         self.migrated = False
@@ -150,8 +153,9 @@ class Service:
         for close in self.closes:
             await close()
         if self.pool is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.pool.close(), 5.0)
+            with suppress(TimeoutError, *AWAY):
+                async with asyncio.timeout(5.0):
+                    await self.store.close()
         self.log.info("stopped")
 
     async def _guard(self, loop: Any, name: str) -> None:
@@ -284,6 +288,7 @@ class Service:
     async def _relay(self) -> None:
         assert self.speaking is not None
         shards = Shards(self.settings.database_url, self.name)
+        relay = Relay(self.store, self.speaking)
         refused: dict[str, float] = {}
         try:
             while True:
@@ -294,25 +299,22 @@ class Service:
                 more = False
                 if owned:
                     try:
-                        done = await relay_pass(self.store, owned, self.speaking, tuple(refused))
+                        done = await relay.run(owned, tuple(refused))
                     except Unavailable as away:
                         self.log.warning("relay_paused", why=str(away)[:300])
                         done = None
                     if done is not None:
-                        observability.RELAYED.labels(self.name).inc(done.confirmed)
-                        observability.OUTBOX_WAITING.labels(self.name).set(done.read)
+                        observability.count_relayed(self.name, done.read, done.confirmed)
                         for destination in done.refused:
                             refused[destination] = now + REFUSED_FOR_S
                             self.log.warning("destination_refused", destination=destination, for_s=REFUSED_FOR_S)
                         more = done.confirmed > 0 and (done.read == WINDOW_ROWS or done.confirmed < done.read)
-                        if done.read and not done.confirmed:
-                            observability.UNCONFIRMED.labels(self.name).inc(done.read)
                 if more:
                     continue
-                if self.stopping.is_set():
+                if self.stopping.is_set() and not relay.owed:
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.relay_wake.wait(), POLL_S)
+                    await asyncio.wait_for(self.relay_wake.wait(), OWED_FOR_S if relay.owed else POLL_S)
                 self.relay_wake.clear()
         finally:
             await shards.release()

@@ -223,9 +223,15 @@ class FrameSql:
         )
         self.outbox_waiting = (
             f"SELECT position, id, subject, destination, public, head, body FROM {s}.outbox"
-            " WHERE shard = ANY($1::smallint[]) AND destination <> ALL($3::text[]) ORDER BY position LIMIT $2"
+            " WHERE shard = ANY($1::smallint[]) AND destination <> ALL($3::text[])"
         )
-        self.outbox_published = f"DELETE FROM {s}.outbox WHERE position = ANY($1::bigint[])"
+        in_order = " ORDER BY position LIMIT $2"
+        self.outbox_published_and_waiting = (
+            f"WITH gone AS (DELETE FROM {s}.outbox WHERE position = ANY($4::bigint[]))"
+            # the deleted are still in this statement's snapshot
+            f" {self.outbox_waiting} AND position <> ALL($4::bigint[]){in_order}"
+        )
+        self.outbox_waiting += in_order
         self.outbox_waiting_count = f"SELECT count(*) FROM {s}.outbox"
 
 

@@ -163,11 +163,8 @@ class Outbox(Protocol):
     """The relay's side of a store."""
 
     async def waiting(
-        self, shards: Sequence[int], limit: int, but: Collection[str] = ()
+        self, shards: Sequence[int], limit: int, but: Collection[str] = (), published: Sequence[int] = ()
     ) -> list[tuple[int, OutboxRow]]:
-        """(position, row), oldest position first, but for some destinations; no locks, no transaction held."""
-        ...
-
-    async def published(self, positions: Sequence[int]) -> None:
-        """Delete what the broker confirmed."""
+        """(position, row), oldest position first, but for some destinations; no locks, no transaction held.
+        First the rows at the positions in `published` are deleted: the broker has confirmed them."""
         ...

@@ -53,7 +53,7 @@ def hear(saga: Saga, late: Answers, run: Run, slug: str, direction: str, message
     step = saga.steps[slug]
     heard = type(message)
     awaited = slug in run.pending
-    if isinstance(message, saga.notices) and run.phase is Phase.WAITING and run.position < saga.pivot_stage:
+    if heard in saga.notices and run.phase is Phase.WAITING and run.position < saga.pivot_stage:
         return give_up(saga, run, saga.state(run.request, run.facts).reason(message), now)
     if awaited and run.phase is Phase.WAITING and direction == "do":
         if heard is step.done:

@@ -292,7 +292,8 @@ class StoreContract:
         await written(rig, Changes(outbox=rows))
         waiting = await rig.store.waiting(range(SHARDS), 3)
         assert [row.id for _, row in waiting] == [row.id for row in rows[:3]]
-        await rig.store.published([position for position, _ in waiting])
+        published = [position for position, _ in waiting]
+        assert [row for _, row in await rig.store.waiting(range(SHARDS), 9, (), published)] == rows[3:]
         assert [row for _, row in await rig.store.waiting(range(SHARDS), 9)] == rows[3:]
 
     async def test_every_row_is_in_one_shard(self, rig: Rig) -> None:

@@ -38,9 +38,10 @@ def environment(servers: Servers) -> Iterator[Environment]:
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
     url = environment.env["ORDER_DATABASE_URL"]
     pools = [await connect_pool(url, name=f"order {number}", max_size=2) for number in range(REPLICAS)]
-    yield [Batches(consumer, PostgresStore(pool, SCHEMA), new_id) for pool in pools]
-    for pool in pools:
-        await pool.close()
+    stores = [PostgresStore(pool, SCHEMA) for pool in pools]
+    yield [Batches(consumer, store, new_id) for store in stores]
+    for store in stores:
+        await store.close()
 
 
 @pytest.fixture

@@ -41,8 +41,9 @@ async def replicas(environment: Environment, consumer: Consumer, count: int = 2)
         for number in range(count):
             url = environment.env[f"{consumer.name.upper()}_DATABASE_URL"]
             pool = await connect_pool(url, name=f"{consumer.name} {number}", max_size=2)
-            stack.push_async_callback(pool.close)
-            made.append(Batches(consumer, PostgresStore(pool, SCHEMA_OF[consumer.name]), new_id))
+            store = PostgresStore(pool, SCHEMA_OF[consumer.name])
+            stack.push_async_callback(store.close)
+            made.append(Batches(consumer, store, new_id))
         yield made
 
 

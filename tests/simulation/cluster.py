@@ -71,6 +71,7 @@ class Cluster:
         self.tasks: list[Task] = []
         self._open_at = (-1, False)
         self._away: dict[str, datetime] = {}
+        self.relay_owner: dict[str, Replica] = {}
         parts = company(UnreliableProvider(self.provider, self.faults))
         self.stores = {
             part.name: MemoryStore(self.clock, tables=part.tables, machines=part.machines, step=pause) for part in parts
@@ -181,6 +182,8 @@ class Cluster:
             self.tasks.remove(task)
             task.die()
         replica.crash()
+        if self.relay_owner.get(replica.part.name) is replica:
+            del self.relay_owner[replica.part.name]
 
     def _disturb(self) -> bool:
         """Faults that are nobody's step."""
@@ -239,7 +242,7 @@ class Cluster:
             if (
                 replica.store.outbox
                 and "relay" not in busy
-                and (part.name not in relaying or self.faults.strikes(Fault.TWO_OWNERS))
+                and (self._owns(replica, relaying) or self.faults.strikes(Fault.TWO_OWNERS))
             ):
                 found.append(replica.begin_relay)
             if part.effects and "take" not in busy:
@@ -254,6 +257,11 @@ class Cluster:
         if soonest is not None and soonest <= self.now:
             found.append(self._warehouse_reports)
         return found
+
+    def _owns(self, replica: Replica, relaying: set[str]) -> bool:
+        """Whether it holds the lock on its service's outbox: whoever relayed last does, until it crashes."""
+        name = replica.part.name
+        return name not in relaying and self.relay_owner.get(name, replica) is replica
 
     def _has_open(self, replica: Replica, effect: Effect[Any]) -> bool:
         """Looked up once per commit."""

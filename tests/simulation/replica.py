@@ -12,7 +12,7 @@ from contracts.message import Message
 from shared.batch import Batches, Heard, TooManyConflicts
 from shared.effects import Effect
 from shared.envelope import SHARDS, Envelope
-from shared.relay import Parcel, relay_pass
+from shared.relay import Parcel, Relay
 from shared.store import Unavailable
 from tests.simulation.broker import Delivery
 from tests.simulation.faults import Fault
@@ -36,6 +36,7 @@ class Replica:
     def __init__(self, cluster: Cluster, part: Part, number: int, store: MemoryStore) -> None:
         self.cluster, self.part, self.number, self.store = cluster, part, number, store
         self.batches = Batches(part.consumer, store, cluster.new_id)
+        self.relay = Relay(store, self)
         self.name = f"{part.name}-{number}"
         self.queues = frozenset(part.consumer.queues)
         self.held: list[Delivery] = []
@@ -66,6 +67,7 @@ class Replica:
         return soonest is not None and soonest <= self.cluster.now
 
     def begin_relay(self) -> None:
+        self.cluster.relay_owner[self.part.name] = self
         self._begin("relay", self._relay())
 
     def begin_effect(self, effect: Effect[Any]) -> None:
@@ -128,7 +130,7 @@ class Replica:
 
     async def _relay(self) -> None:
         try:
-            await relay_pass(self.store, range(SHARDS), self)
+            await self.relay.run(range(SHARDS))
         except Unavailable as away:
             self.cluster.trace(f"{self.name} relay pauses: {away}")
         finally:
@@ -174,6 +176,7 @@ class Replica:
         self.held, self.intake, self.in_hand = [], [], []
         self.busy.clear()
         self.batches = Batches(self.part.consumer, self.store, self.cluster.new_id)
+        self.relay = Relay(self.store, self)
 
 
 def local_envelope(message: Message, service: str, cluster: Cluster) -> Envelope:

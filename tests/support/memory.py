@@ -126,20 +126,17 @@ class MemoryStore:
     # -- Outbox --------------------------------------------------------------------------------------------------
 
     async def waiting(
-        self, shards: Sequence[int], limit: int, but: Collection[str] = ()
+        self, shards: Sequence[int], limit: int, but: Collection[str] = (), published: Sequence[int] = ()
     ) -> list[tuple[int, OutboxRow]]:
         await self.step("read the outbox")
+        for position in published:
+            self.outbox.pop(position, None)
         ours = (
             item
             for item in sorted(self.outbox.items())
             if shard_of(item[1].subject) in shards and item[1].destination not in but
         )
         return [item for item, _ in zip(ours, range(limit), strict=False)]
-
-    async def published(self, positions: Sequence[int]) -> None:
-        await self.step("delete what is published")
-        for position in positions:
-            self.outbox.pop(position, None)
 
     # -- for tests -----------------------------------------------------------------------------------------------
 

@@ -48,8 +48,8 @@ class MemoryRig:
 
 
 class PostgresRig:
-    def __init__(self, pool: asyncpg.Pool, owner: asyncpg.Connection) -> None:
-        self.store: StoreAndOutbox = PostgresStore(pool, SCHEMA)
+    def __init__(self, store: PostgresStore, owner: asyncpg.Connection) -> None:
+        self.store: StoreAndOutbox = store
         self._owner = owner
 
     async def until_blocked(self, transactions: int = 1) -> None:
@@ -77,10 +77,11 @@ async def postgres_rig(owner_url: str) -> AsyncIterator[PostgresRig]:
             for statement in _statements(role):
                 await owner.execute(statement)
             pool = await connect_pool(_with(owner_url, role, password, name), name="store contract")
+            store = PostgresStore(pool, SCHEMA)
             try:
-                yield PostgresRig(pool, owner)
+                yield PostgresRig(store, owner)
             finally:
-                await pool.close()
+                await store.close()
         finally:
             await owner.close()
     finally:

@@ -20,7 +20,7 @@ from services.payment.webhook import told_by
 from shared.batch import Batches, Done, Heard
 from shared.envelope import SHARDS, Envelope, open_envelope
 from shared.ids import foreign_id
-from shared.relay import Parcel, relay_pass
+from shared.relay import Parcel, Relay
 from shared.store import OutboxRow
 from shared.topology import SERVICES
 from tests.support.company import Ids, Part, company, envelope_of
@@ -49,8 +49,8 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 class Member:
     """One service at work in a world."""
 
-    def __init__(self, part: Part, store: MemoryStore, batches: Batches) -> None:
-        self.part, self.store, self.batches = part, store, batches
+    def __init__(self, part: Part, store: MemoryStore, batches: Batches, relay: Relay) -> None:
+        self.part, self.store, self.batches, self.relay = part, store, batches, relay
         self.learned: deque[Message] = deque()
 
 
@@ -69,7 +69,9 @@ class World:
         self.members: dict[str, Member] = {}
         for part in parts(self.provider) if parts else company(self.provider, names):
             store = MemoryStore(self.clock, tables=part.tables, machines=part.machines)
-            self.members[part.name] = Member(part, store, Batches(part.consumer, store, self.new_id))
+            self.members[part.name] = Member(
+                part, store, Batches(part.consumer, store, self.new_id), Relay(store, self)
+            )
         self.owners = {queue: member for member in self.members.values() for queue in member.part.consumer.queues}
         self.queues: dict[str, deque[Heard]] = {queue: deque() for queue in self.owners}
         self.said: list[OutboxRow] = []
@@ -149,7 +151,7 @@ class World:
                 for attempt in finish(effect.take(member.store, effect.at_once)):
                     busy = True
                     member.learned.append(finish(_performed(effect.perform, attempt)))
-            busy |= finish(relay_pass(member.store, range(SHARDS), self)).confirmed > 0
+            busy |= finish(member.relay.run(range(SHARDS))).confirmed > 0
         return busy or any(self.queues.values())
 
     async def publish(self, parcels: Sequence[Parcel]) -> list[Parcel]:

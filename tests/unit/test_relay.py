@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from shared.envelope import PACK_MESSAGES
 from shared.ids import new_id
-from shared.relay import WINDOW_ROWS, Parcel, parcels_of, relay_pass
+from shared.relay import WINDOW_ROWS, Parcel, Relay, parcels_of
 from shared.store import Changes, OutboxRow
 from tests.support.memory import MemoryStore
 from tests.support.world import finish
@@ -61,9 +61,11 @@ def test_a_full_queue_does_not_stop_the_others() -> None:
     rows = [a_row("x", "order"), *(a_row(f"p{n}", "payment") for n in range(WINDOW_ROWS + 10)), a_row("y", "inventory")]
     write(store, rows)
     publisher = OneQueueIsFull()
-    first = finish(relay_pass(store, range(4), publisher))
+    relay = Relay(store, publisher)
+    first = finish(relay.run(range(4)))
     assert first.refused == {"payment"}
-    finish(relay_pass(store, range(4), publisher, first.refused))
+    finish(relay.run(range(4), first.refused))
+    finish(relay.run(range(4), first.refused))  # and this one deletes what the last one published
     assert publisher.sent.count("inventory") == 1
     assert {row.destination for row in store.outbox.values()} == {"payment"}
 

@@ -31,7 +31,7 @@ from shared.broker import Speaking
 from shared.envelope import PACK_TYPE, PREFIX, SHARDS, head_of, unpack
 from shared.ids import new_id
 from shared.postgres import PostgresStore, connect_pool
-from shared.relay import relay_pass
+from shared.relay import Relay
 from shared.store import Changes, OutboxRow
 from shared.topology import listener_queue
 
@@ -128,9 +128,10 @@ async def main(task: dict[str, Any]) -> None:
     began = time.monotonic()
     passes: list[float] = []
     parcels = relayed = 0
+    relay = Relay(store, speaking)
     while True:
         started = time.monotonic()
-        done = await relay_pass(store, range(SHARDS), speaking)
+        done = await relay.run(range(SHARDS))
         if not done.read:
             break
         passes.append((time.monotonic() - started) * 1000)
@@ -142,7 +143,7 @@ async def main(task: dict[str, Any]) -> None:
     passes.sort()
     left = await store.outbox_waiting()
     await speaking.stop()
-    await pool.close()
+    await store.close()
     say(
         "done", seconds=round(seconds, 3), parcels=parcels, left=left,
         p50_ms=percentile(passes, 0.50), p99_ms=percentile(passes, 0.99),
