@@ -113,11 +113,11 @@ class Rows:
         scope = self._scopes.get((table, by))
         if scope is None or value not in scope:
             raise NotLoaded(f"{table.name} by {by} = {value}")
-        keys = set(scope[value])
-        for (moved, key), moves in self._overlay.moves.items():
-            if moved is table and getattr(moves[-1], by) == value:
-                keys.add(key)
-        rows = (self.get(table, *key) for key in sorted(keys))
+        keys: Iterable[Key] = scope[value]
+        if self._overlay.moves:
+            fresh = [key for of, key in self._overlay.moves if of is table]
+            keys = {*keys, *fresh}
+        rows = [self._newest(table, key) for key in sorted(keys)]
         return [row for row in rows if row is not None and getattr(row, by) == value]
 
     def loaded_rows(self, table: Table[R]) -> list[R]:

@@ -36,17 +36,23 @@ class Control(Protocol):
     def pids(self) -> dict[str, list[int]]: ...
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A loopback port nobody listens on, never a standard one."""
+    """A loopback port nobody listens on, never a standard one, and never one that was given out before: who asked for
+    it may not listen yet."""
+    chance = random.SystemRandom()  # a test that seeds `random` must not make every process try the same ports
     for _ in range(200):
-        port = random.choice(PORTS)
-        if port in NEVER:
+        port = chance.choice(PORTS)
+        if port in NEVER or port in _given:
             continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise ServersUnavailable(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
 

@@ -16,7 +16,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=1, max=3_600, help="Measured, after the warm-up.")] = 60.0,
     warmup: Annotated[float, typer.Option(min=0, max=600, help="Seconds before that.")] = 10.0,
     rate: Annotated[float, typer.Option(min=0.1, max=5_000, help="checkout_rate: orders per second.")] = 20.0,
-    in_flight: Annotated[int, typer.Option(min=1, max=5_000, help="checkout_closed: unanswered at once.")] = 150,
+    in_flight: Annotated[int, typer.Option(min=1, max=5_000, help="checkout_closed: unanswered at once.")] = 1_000,
     skus: Annotated[int, typer.Option(min=2, max=100_000, help="On the shelves.")] = 10_000,
     buyers: Annotated[int, typer.Option(min=1, max=100_000, help="flash_sale: how many come.")] = 10_000,
     units: Annotated[int, typer.Option(min=1, max=100_000, help="flash_sale: how many there are.")] = 500,

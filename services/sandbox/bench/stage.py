@@ -57,7 +57,7 @@ class Asked:
     seconds: float = 60.0
     warmup_s: float = 10.0
     rate: float = 20.0
-    in_flight: int = 150
+    in_flight: int = 1_000
     skus: int = 10_000
     buyers: int = 10_000
     units: int = 500
