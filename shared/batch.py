@@ -5,32 +5,30 @@ The order of steps is the safety argument: (1) inbox ids claimed, sorted; (2) du
 This file awaits nothing but the store, so the simulator drives it step by step.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
-from contracts.message import MESSAGES, Kind, Message
+from contracts.message import Kind, Message
 from shared.consumer import (
     Answer,
-    Ask,
     Consumer,
     Moment,
     NotYet,
-    Publish,
     Said,
     Sender,
     bare,
     do_key_of,
     listed,
-    reply_queue,
-    subject_of,
 )
 from shared.crash import point
-from shared.envelope import Envelope, UnknownType, Unreadable, content_hash, head_of, open_envelope
+from shared.envelope import UnknownType, Unreadable, content_hash, head_of, open_envelope
+from shared.failures import MAX_ATTEMPTS, RETRY_FOR_S, Failures, unknown_to_foreigner
+from shared.heard import Done, Heard, heard_again
 from shared.ids import NewId
+from shared.saying import outbox_row, said_again
 from shared.store import (
     AnswerRow,
     Changes,
@@ -38,8 +36,6 @@ from shared.store import (
     Conflict,
     ConstraintFired,
     DueRow,
-    OutboxRow,
-    ParkedRow,
     Seen,
     Store,
     Transaction,
@@ -48,56 +44,10 @@ from shared.store import (
 from shared.table import Discipline, Need
 from shared.working_set import Rows
 
-MAX_ATTEMPTS: Final = 5
-"""Failures alone before a message is parked: with the delays below about five minutes, long enough for a deploy."""
-RETRY_DELAYS_S: Final = (0.5, 2.0, 10.0, 60.0, 240.0)
-NOT_YET_DELAY_S: Final = 1.0
-"""The first wait for what is not known yet; later ones are half of what was waited so far: about fifteen looks
-in all."""
-RETRY_FOR_S: Final = 600.0
-"""How long a message may wait for what it is about (unknown order, newer version) before it is refused or parked."""
 DUE_AT_ONCE: Final = 100
 """Due rows per batch: as many as a prefetch, so timers and messages share the loads."""
 MAX_CONFLICTS: Final = 20
 """Version conflicts in a row before the consumer pauses; each round the conflicted go first, so this is never usual."""
-
-
-@dataclass(slots=True)
-class Heard:
-    """One message to decide: from a queue, or from `due`. `alone`: it was delivered before, or came from a
-    dead queue."""
-
-    queue: str
-    envelope: Envelope
-    id: UUID
-    foreign: bool = False
-    alone: bool = False
-    due: DueRow | None = None
-    trouble: str = ""
-    """Why the frame already knows it can't be read (a broken pack, a forged source): a `reason: detail`."""
-
-    @property
-    def claim(self) -> Claim:
-        return (self.queue, self.id)
-
-
-@dataclass(slots=True)
-class Done:
-    """What became of a batch, for metrics and for waking the relay and the due clock."""
-
-    heard: int = 0
-    decided: int = 0
-    duplicates: int = 0
-    set_aside: int = 0
-    parked: int = 0
-    said: int = 0
-    conflicts: int = 0
-    due_claimed: int = 0
-    next_due: list[datetime] = field(default_factory=list)
-    parked_rows: list[ParkedRow] = field(default_factory=list)
-    set_aside_rows: list[DueRow] = field(default_factory=list)
-    """Both for logging."""
-    decided_types: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -113,7 +63,7 @@ class TooManyConflicts(Exception):
 
 
 class Batches:
-    """Runs batches of one consumer over one store; `redecide` sees every message opened so far."""
+    """Runs batches of one consumer over one store."""
 
     def __init__(self, consumer: Consumer, store: Store, new_id: NewId, *, retry_for_s: float = RETRY_FOR_S) -> None:
         self.consumer, self.store, self.new_id = consumer, store, new_id
@@ -220,6 +170,7 @@ class _Attempt:
         self.changes = Changes()
         self.said: list[tuple[_Opened, list[Said]]] = []
         self.done = Done()
+        self.failures = Failures(self.changes, self.done, batches.new_id, batches.retry_for_s)
 
     async def run(self, due: bool) -> None:
         items = self._once()
@@ -247,7 +198,7 @@ class _Attempt:
                 if claimed:
                     point("batch.due_claimed")
                 self.done.due_claimed = len(claimed)
-                self.opened += [self._open(_from_due(row)) for row in claimed]
+                self.opened += [self._open(heard_again(row)) for row in claimed]
                 needs, keys = self._needs(self.opened)
             if self.opened:
                 await self._load(tx, needs, keys)
@@ -282,7 +233,7 @@ class _Attempt:
             return _Opened(heard, open_envelope(heard.envelope), None)
         except UnknownType as unknown:
             if heard.foreign:
-                return _Opened(heard, None, _unknown_to_foreigner(heard.envelope.type, self.batches.consumer))
+                return _Opened(heard, None, unknown_to_foreigner(heard.envelope.type, self.batches.consumer))
             try:
                 heard.envelope.body.decode()  # it will wait in a text column
             except UnicodeDecodeError as broken:
@@ -361,17 +312,13 @@ class _Attempt:
                     raise ConstraintFired(self.failing)
                 said = self._decide(opened, now)
             except NotYet as not_yet:
-                self.rows.drop()
-                self._wait(opened, now, str(not_yet), not_yet.otherwise)
+                self._failed(opened, self.failures.wait(opened.heard, now, str(not_yet), not_yet.otherwise))
             except UnknownType as unknown:
-                self.rows.drop()
-                self._wait(opened, now, f"unknown_type: {unknown}", ())
+                self._failed(opened, self.failures.wait(opened.heard, now, f"unknown_type: {unknown}"))
             except Unreadable as unreadable:
-                self.rows.drop()
-                self._park(opened, unreadable.reason, unreadable.detail, 1)
+                self._failed(opened, self.failures.park(opened.heard, unreadable.reason, unreadable.detail, 1))
             except Exception as error:  # noqa: BLE001 - the decision is guilty, whatever it raised: set aside, then park
-                self.rows.drop()
-                self._set_aside(opened, now, f"{type(error).__name__}: {error}")
+                self._failed(opened, self.failures.set_aside(opened.heard, now, f"{type(error).__name__}: {error}"))
             else:
                 self.rows.merge(index)
                 self.said.append((opened, said))
@@ -385,6 +332,11 @@ class _Attempt:
                 if due is not None and due.first_tried is not None and not due.name and not opened.heard.foreign:
                     self.changes.settled.append(opened.heard.claim)
 
+    def _failed(self, opened: _Opened, said: Sequence[Said]) -> None:
+        """Nobody sees what it changed; that it failed may be told."""
+        self.rows.drop()
+        self.said.append((opened, list(said)))
+
     def _decide(self, opened: _Opened, now: datetime) -> list[Said]:
         if opened.failure is not None:
             raise opened.failure
@@ -395,7 +347,7 @@ class _Attempt:
         if key is not None:
             opened.hash = content_hash(message)
             known = self._answer(key)
-            if known is not None and (again := _again(known, opened.hash)) is not None:
+            if known is not None and (again := said_again(known, opened.hash)) is not None:
                 return again
             do = do_key_of(key)
             if do is not None and self._answer(do) is None:
@@ -425,73 +377,6 @@ class _Attempt:
     def _answer(self, key: str) -> AnswerRow | None:
         return self.changed_answers.get(key) or self.answers.get(key)
 
-    # -- failures ------------------------------------------------------------------------------------------------
-
-    def _wait(self, opened: _Opened, now: datetime, why: str, otherwise: Sequence[Said]) -> None:
-        """Not an attempt: what it is about may still come."""
-        since = opened.heard.due.first_tried if opened.heard.due and opened.heard.due.first_tried else now
-        if now - since >= timedelta(seconds=self.batches.retry_for_s):
-            if otherwise:
-                self.said.append((opened, list(otherwise)))
-            else:
-                self._park(opened, why.partition(":")[0].replace(" ", "_"), why, 1)
-            return
-        attempts = opened.heard.due.attempts if opened.heard.due else 0
-        waited_s = (now - since).total_seconds()
-        delay_s = min(max(NOT_YET_DELAY_S, waited_s / 2), self.batches.retry_for_s)
-        self._again_at(opened, now + timedelta(seconds=delay_s), max(attempts, 0), since, why)
-
-    def _set_aside(self, opened: _Opened, now: datetime, error: str) -> None:
-        attempts = (opened.heard.due.attempts if opened.heard.due else 0) + 1
-        if attempts >= MAX_ATTEMPTS:
-            self._park(opened, "failed", error, attempts)
-            return
-        since = opened.heard.due.first_tried if opened.heard.due and opened.heard.due.first_tried else now
-        self._again_at(opened, now + timedelta(seconds=RETRY_DELAYS_S[attempts - 1]), attempts, since, error)
-
-    def _again_at(self, opened: _Opened, at: datetime, attempts: int, since: datetime, why: str) -> None:
-        heard = opened.heard
-        self.done.set_aside += 1
-        if not heard.foreign:
-            self.changes.waiting.append(heard.claim)
-        row = DueRow(
-            id=self._own_id(heard),
-            queue=heard.queue,
-            not_before=at,
-            head=dict(heard.envelope.head) | ({"foreign": "1"} if heard.foreign else {}),
-            body=heard.envelope.body.decode(errors="replace"),
-            name=heard.due.name if heard.due else "",
-            owner=heard.due.owner if heard.due else "",
-            attempts=attempts,
-            first_tried=since,
-            error=why[:2000],
-        )
-        self.changes.due.append(row)
-        self.done.set_aside_rows.append(row)
-
-    def _own_id(self, heard: Heard) -> UUID:
-        """A stranger may use one id for two messages: neither may hide the other where it is kept."""
-        return self.batches.new_id() if heard.foreign and heard.due is None else heard.id
-
-    def _park(self, opened: _Opened, reason: str, error: str, attempts: int) -> None:
-        heard = opened.heard
-        row = ParkedRow(
-            id=self._own_id(heard),
-            queue=heard.queue,
-            command_key=_key_of_command(heard.envelope),
-            head=dict(heard.envelope.head),
-            body=heard.envelope.body,
-            reason=reason[:100],
-            error=error[:2000],
-            attempts=attempts,
-        )
-        self.changes.parked.append(row)
-        self.done.parked_rows.append(row)
-        self.done.parked += 1
-        refusal = refusal_for(heard, reason, error)
-        if refusal is not None:
-            self.said.append((opened, [refusal]))
-
     # -- what is written -----------------------------------------------------------------------------------------
 
     def _collect(self, now: datetime) -> None:
@@ -511,47 +396,13 @@ class _Attempt:
             )
         for opened, said in self.said:
             for item in said:
-                row = self._outbox_row(item, opened.heard.envelope, now)
+                row = outbox_row(item, opened.heard.envelope, self.batches.source, self.batches.new_id, now)
                 if (one := bare(item)) and one.kind is Kind.LOCAL:
                     changes.due.append(DueRow(row.id, row.destination, now, row.head, row.body))
                 else:
                     changes.outbox.append(row)
         self.done.said = len(changes.outbox)
         self.done.next_due = [row.not_before for row in changes.due]
-
-    def _outbox_row(self, item: Said, cause: Envelope, now: datetime) -> OutboxRow:
-        message: Message
-        key, public = cause.command_key, False
-        sequence: int | None = None
-        match item:
-            case Ask(command, command_key):
-                message, key, destination = command, command_key, command.heard_by
-            case Answer(command_key, reply):
-                message, key, destination = reply, command_key, reply_queue(command_key)
-            case Publish(storefront, event):
-                message, key, public, destination = event, None, True, f"{storefront}.{event.topic}"
-                sequence = item.sequence
-            case _:
-                message = item
-                if item.kind is Kind.REPLY:
-                    if key is None:
-                        raise TypeError(f"{item.topic} answers a message without a command key")
-                    destination = reply_queue(key)
-                else:
-                    key, destination = None, item.heard_by
-        id_ = (item.again if isinstance(item, Publish) else None) or self.batches.new_id()
-        subject = subject_of(message) if message.kind is not Kind.REPLY else (cause.subject or subject_of(message))
-        head = head_of(
-            message,
-            id_=id_,
-            source=self.batches.source,
-            subject=subject,
-            now=now,
-            cause=cause.head,
-            command_key=key,
-            sequence=sequence,
-        )
-        return OutboxRow(id_, subject, destination, public, head, message.model_dump_json())
 
     def _count(self) -> None:
         total, done = self.total, self.done
@@ -567,48 +418,3 @@ class _Attempt:
         total.set_aside_rows += done.set_aside_rows
         for topic, count in done.decided_types.items():
             total.decided_types[topic] = total.decided_types.get(topic, 0) + count
-
-
-def _again(known: AnswerRow, hash_: str) -> list[Said] | None:
-    """What a command whose key was seen before is told; None when it was never decided."""
-    if known.state == "withdrawn":
-        return [CommandWithdrawn()]
-    if known.content_hash and known.content_hash != hash_:
-        return [KeyReused()]
-    if known.state == "answered":
-        return [open_envelope(Envelope({"type": known.answer_type}, known.answer.encode()))]
-    return []  # pending: the answer will come under this key
-
-
-def _key_of_command(envelope: Envelope) -> str:
-    """Replies carry the key of the command they answer, several of them the same: only a command is its key."""
-    known = MESSAGES.get(envelope.type)
-    return (envelope.command_key or "") if known is not None and known.kind is Kind.COMMAND else ""
-
-
-def _unknown_to_foreigner(type_: str, consumer: Consumer) -> Unreadable:
-    stem = type_.rpartition(".v")[0]
-    versions = sorted(known for known in consumer.hearings if known.rpartition(".v")[0] == stem)
-    if versions:
-        return Unreadable("unknown_version", f"{type_!r} is not known; {', '.join(versions)} is")
-    return Unreadable("unknown_type", f"{type_!r} is not known here; known are {', '.join(sorted(consumer.hearings))}")
-
-
-def _from_due(row: DueRow) -> Heard:
-    head: Mapping[str, str] = row.head
-    return Heard(row.queue, Envelope(head, row.body.encode()), row.id, foreign="foreign" in head, due=row)
-
-
-def refusal_for(heard: Heard, reason: str, error: str) -> Publish | None:
-    """A foreign sender is told by name that its message could not be handled."""
-    if not heard.foreign or not heard.envelope.source:
-        return None
-    return Publish(
-        heard.envelope.source,
-        MessageRefused(
-            message_id=heard.envelope.id[:200],
-            message_type=heard.envelope.type[:200],
-            reason=reason if reason.isascii() and reason else "failed",
-            detail=error[:2000],
-        ),
-    )

@@ -20,9 +20,9 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
 
-from shared.batch import Heard
 from shared.crash import point
 from shared.envelope import PACK_TYPE, Envelope, Unreadable, from_headers, pack, to_headers, unpack
+from shared.heard import Heard
 from shared.ids import foreign_id
 from shared.relay import Parcel
 from shared.topology import COMMANDS, EVENTS

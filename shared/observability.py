@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.batch import Done
+from shared.heard import Done
 
 DECIDED = Counter("waybill_messages_decided_total", "Messages decided and committed", ["service", "topic"])
 DUPLICATES = Counter("waybill_messages_duplicate_total", "Messages heard before and ignored", ["service"])

@@ -17,13 +17,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from contracts.message import Message
 from shared import migrations, observability
-from shared.batch import DUE_AT_ONCE, Batches, Done, Heard, TooManyConflicts
+from shared.batch import DUE_AT_ONCE, Batches, TooManyConflicts
 from shared.broker import Delivery, Intake, Listening, Speaking
 from shared.consumer import Consumer, subject_of
 from shared.crash import point
 from shared.effects import Effect
 from shared.envelope import SHARDS, Envelope, head_of
 from shared.health import Door, Doors
+from shared.heard import Done, Heard
 from shared.ids import new_id
 from shared.postgres import AWAY, PostgresStore, connect_pool
 from shared.relay import WINDOW_ROWS, Relay

@@ -22,7 +22,7 @@ import pytest
 from contracts.frame import CommandWithdrawn, KeyReused
 from contracts.message import Command, Event, Fact, Local, Reply
 from services.sandbox.environment import Environment
-from shared import batch
+from shared import failures
 from shared.consumer import Consumer, Moment, NotYet, Publish, Said
 from shared.envelope import PACK_TYPE, Envelope, from_headers, pack, to_headers, unpack
 from shared.ids import new_id
@@ -181,7 +181,7 @@ async def bench(environment: Environment) -> AsyncIterator[Bench]:
     amqp = Proxy(environment.env["AMQP_URL"], 5672)
     await amqp.start()
     patch = pytest.MonkeyPatch()
-    patch.setattr(batch, "RETRY_DELAYS_S", (0.05,) * 5)
+    patch.setattr(failures, "RETRY_DELAYS_S", (0.05,) * 5)
     settings = ServiceSettings(
         database_url=environment.env["INVENTORY_DATABASE_URL"],
         amqp_url=amqp.in_front_of(environment.env["INVENTORY_AMQP_URL"]),
@@ -224,10 +224,10 @@ async def test_a_poison_is_parked_with_its_error_and_the_others_do_not_mind(benc
     ids = await bench.tell(*(Weigh(thing=thing) for thing in [*good[:10], poison, *good[10:]]))
     await until(lambda: all(bench.scale.done[thing] == 1 for thing in good), "the good ones")
     row = await bench.parked(ids[10])
-    assert (row["reason"], row["attempts"], row["queue"]) == ("failed", batch.MAX_ATTEMPTS, "inventory")
+    assert (row["reason"], row["attempts"], row["queue"]) == ("failed", failures.MAX_ATTEMPTS, "inventory")
     assert "too heavy" in row["error"] and json.loads(row["body"])["thing"] == poison
     assert all(bench.scale.done[thing] == 1 for thing in good)
-    assert bench.scale.fails[poison] == 1000 - batch.MAX_ATTEMPTS
+    assert bench.scale.fails[poison] == 1000 - failures.MAX_ATTEMPTS
 
 
 async def test_what_fails_twice_is_done_the_third_time_once(bench: Bench) -> None:
@@ -364,7 +364,7 @@ async def test_a_dead_pack_is_taken_apart_and_only_the_guilty_one_is_parked(benc
 
 async def test_what_an_operator_replays_is_done_and_answered(bench: Bench, environment: Environment) -> None:
     thing, asked = f"replayed {uuid4()}", key()
-    bench.scale.fails[thing] = batch.MAX_ATTEMPTS
+    bench.scale.fails[thing] = failures.MAX_ATTEMPTS
     (id_,) = await bench.tell(Weigh(thing=thing), key=asked)
     await bench.parked(id_)
     oms = await asyncio.create_subprocess_exec(
@@ -381,7 +381,7 @@ async def test_a_message_that_kills_its_consumer_every_time_is_parked(bench: Ben
     await bench.owner.execute(
         "INSERT INTO inventory.inbox (queue, message_id, state, attempts) VALUES ('inventory', $1, 'trying', $2)",
         UUID(killer.id),
-        batch.MAX_ATTEMPTS,
+        failures.MAX_ATTEMPTS,
     )
     await bench.send([killer], exchange="waybill.dead", route="inventory.dead")
     assert (await bench.parked(killer.id))["reason"] == "kills_its_consumer"

@@ -14,8 +14,9 @@ from services.inventory.handlers import consumer
 from services.inventory.tables import SCHEMA
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from shared.batch import Batches, Heard
+from shared.batch import Batches
 from shared.envelope import Envelope, head_of
+from shared.heard import Heard
 from shared.ids import new_id
 from shared.postgres import PostgresStore, connect_pool
 from tests.support.stock_room import commit, hold, key_of, order

@@ -17,8 +17,9 @@ from services.order.handlers import consumer
 from services.order.tables import SCHEMA
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from shared.batch import Batches, Heard
+from shared.batch import Batches
 from shared.envelope import Envelope, head_of
+from shared.heard import Heard
 from shared.ids import new_id
 from shared.postgres import PostgresStore, connect_pool
 from tests.support.orders import SHOP, place, progressed

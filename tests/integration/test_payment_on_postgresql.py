@@ -16,7 +16,8 @@ from services.payment.handlers import make_consumer
 from services.payment.tables import SCHEMA
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from shared.batch import Batches, Heard
+from shared.batch import Batches
+from shared.heard import Heard
 from shared.ids import new_id
 from shared.postgres import PostgresStore, connect_pool
 from tests.support.company import envelope_of

@@ -23,9 +23,10 @@ from services.order.handlers import make_consumer as make_order
 from services.payment.domain import PaymentPolicy
 from services.payment.handlers import make_consumer as make_payment
 from services.sandbox.environment import Environment
-from shared.batch import Batches, Heard
+from shared.batch import Batches
 from shared.consumer import Consumer
 from shared.envelope import Envelope, head_of
+from shared.heard import Heard
 from shared.ids import foreign_id, new_id
 from shared.postgres import PostgresStore, connect_pool
 from tests.support.shopping import checkout

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.batch import Heard
 from shared.envelope import Envelope
+from shared.heard import Heard
 from shared.ids import foreign_id
 from shared.relay import Parcel
 from tests.simulation.faults import Fault, Faults

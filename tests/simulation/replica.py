@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from contracts.message import Message
-from shared.batch import Batches, Heard, TooManyConflicts
+from shared.batch import Batches, TooManyConflicts
 from shared.effects import Effect
 from shared.envelope import SHARDS, Envelope
+from shared.heard import Heard
 from shared.relay import Parcel, Relay
 from shared.store import Unavailable
 from tests.simulation.broker import Delivery

@@ -12,8 +12,9 @@ from contracts.values import Pick, SkuQuantity
 from services.inventory.domain import Reservation, Shelf
 from services.inventory.handlers import consumer
 from services.inventory.tables import MACHINES, MOVEMENTS, RESERVATIONS, SHELVES, TABLES
-from shared.batch import Batches, Done, Heard
+from shared.batch import Batches
 from shared.envelope import Envelope, head_of, open_envelope
+from shared.heard import Done, Heard
 from tests.support.memory import MemoryStore
 
 T = TypeVar("T")

@@ -18,8 +18,9 @@ from services.payment.handlers import make_consumer
 from services.payment.provider import AuthorizeRequest, ProviderAnswer
 from services.payment.tables import ATTEMPTS, MACHINES, PAYMENTS, TABLES
 from services.payment.webhook import told_by
-from shared.batch import Batches, Heard
+from shared.batch import Batches
 from shared.envelope import Envelope, open_envelope
+from shared.heard import Heard
 from tests.support.company import Ids, envelope_of
 from tests.support.memory import MemoryStore
 from tests.support.scripted_provider import ScriptedProvider

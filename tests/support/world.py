@@ -17,8 +17,9 @@ from uuid import UUID
 from contracts.message import MESSAGES, Kind, Message
 from services.payment.provider import WebhookNotice
 from services.payment.webhook import told_by
-from shared.batch import Batches, Done, Heard
+from shared.batch import Batches
 from shared.envelope import SHARDS, Envelope, open_envelope
+from shared.heard import Done, Heard
 from shared.ids import foreign_id
 from shared.relay import Parcel, Relay
 from shared.store import OutboxRow

@@ -4,7 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from shared.batch import MAX_ATTEMPTS, Batches, Heard
+from shared.batch import Batches
+from shared.failures import MAX_ATTEMPTS
+from shared.heard import Heard
 from shared.ids import new_id
 from shared.store import Unavailable
 from tests.support.company import envelope_of

@@ -5,8 +5,9 @@ from uuid import uuid4
 import pytest
 
 from contracts.frame import CommandWithdrawn
-from shared.batch import Batches, Heard
+from shared.batch import Batches
 from shared.envelope import Envelope, open_envelope
+from shared.heard import Heard
 from shared.ids import new_id
 from tests.simulation.steps import Task, pause
 from tests.support.company import envelope_of
