@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from uuid_utils.compat import uuid7
@@ -13,6 +14,12 @@ FOREIGN = UUID("6f0e2bb2-62a5-4d7b-9a52-0d6a3f1c5a10")
 def new_id() -> UUID:
     """A fresh UUIDv7."""
     return uuid7()
+
+
+@lru_cache(maxsize=16_384)
+def id_from(text: str) -> UUID:
+    """An id written as text; one order's are read again and again. Raises ValueError."""
+    return UUID(text)
 
 
 def foreign_id(source: str, message_id: str) -> UUID:

@@ -6,11 +6,12 @@ transition trigger sees each of them.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from contracts.message import Message
+from shared.frozen import replace
 from shared.store import Changes
 from shared.table import Discipline, Key, Need, Table
 

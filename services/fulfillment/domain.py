@@ -5,7 +5,7 @@ own clock (`reported_at`), and a report id is heard once (`heard`).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import count
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from contracts.fulfillment import ReportShipment
 from contracts.values import FulfillmentStatus, Pick
+from shared.frozen import replace
 from shared.machine import Machine
 
 PENDING, ACKNOWLEDGED = FulfillmentStatus.PENDING, FulfillmentStatus.ACKNOWLEDGED

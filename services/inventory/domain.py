@@ -6,12 +6,13 @@ from the same turns, so they cannot disagree.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from shared.frozen import replace
 from shared.machine import Machine
 
 

@@ -44,6 +44,7 @@ from contracts.payment import (
 from contracts.values import Pick, SkuQuantity
 from services.orchestrator.saga import Phase, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
+from shared.ids import id_from
 
 GRACE_S: Final = 60.0
 """How long past the hold the run waits for `ReservationExpired` before it gives up by itself."""
@@ -58,7 +59,7 @@ class Checkout:
 
     @property
     def order_id(self) -> UUID:
-        return UUID(self.asked_for["order_id"])
+        return id_from(self.asked_for["order_id"])
 
     @property
     def storefront(self) -> str:

@@ -6,7 +6,7 @@ answered. A step without answer may have happened: it is undone too.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from contracts.message import Message
 from services.orchestrator.domain import Run
 from services.orchestrator.saga import PHASES, Answers, Phase, Saga, Step, UndoAgain
 from shared.consumer import Ask, Said
+from shared.frozen import replace
 
 ASK_AGAIN_S: Final = 15.0
 PATIENCE_ASKS: Final = 20

@@ -1,7 +1,7 @@
 """What the orchestrator hears: storefronts' requests begin runs, answers advance them, timers ask again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from services.orchestrator.saga import Phase
 from services.orchestrator.tables import ACCEPTED, RUNS
 from shared.consumer import Consumer, Moment, NotYet, Publish, Said, Sender
 from shared.envelope import content_hash
+from shared.frozen import replace
+from shared.ids import id_from
 from shared.table import Need
 from shared.working_set import Rows
 
@@ -145,7 +147,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
     def hear_answer(message: Message, rows: Rows, moment: Moment) -> list[Said]:
         """An answer advances the run its command key names, and no other."""
         run_id, slug, direction = engine.parse_key(moment.command_key or "")
-        run = rows.get(RUNS, UUID(run_id))
+        run = rows.get(RUNS, id_from(run_id))
         if run is None:
             raise NotYet(f"unknown_run: {run_id}")
         advanced = engine.hear(SAGAS[run.saga], LATE[run.saga], run, slug, direction, message, moment.now)
@@ -186,7 +188,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
 
 def _run_of_key(_: Any, sender: Sender) -> Iterable[Need]:
     run_id, _, _ = engine.parse_key(sender.command_key or "")
-    return [Need.of(RUNS, "id", UUID(run_id))]
+    return [Need.of(RUNS, "id", id_from(run_id))]
 
 
 def _key(source: str, kind: str, id_: str) -> str:

@@ -21,6 +21,7 @@ from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayme
 from contracts.values import Money
 from services.orchestrator.saga import Phase, Saga, Step
 from shared.consumer import Publish, Said
+from shared.ids import id_from
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Refund:
 
     @property
     def order_id(self) -> UUID:
-        return UUID(self.asked_for["order_id"])
+        return id_from(self.asked_for["order_id"])
 
     @property
     def refund_id(self) -> UUID:
-        return UUID(self.asked_for["run_id"])
+        return id_from(self.asked_for["run_id"])
 
     @property
     def amount_minor(self) -> int:

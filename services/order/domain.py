@@ -1,7 +1,7 @@
 """What an order is, and what may be decided about it: pure, and answered by name where the answer is no."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from services.order.lifecycle import (
     RefundStanding,
     RefundState,
 )
+from shared.frozen import replace
 from shared.machine import Already, Moved, Refused
 from shared.money import decimals
 

@@ -1,13 +1,14 @@
 """What a line costs adds up to the order; how a line stands follows from what its shipments carry."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from contracts.order import PlaceOrder
 from services.order.lifecycle import ITEM, ITEM_TRACK, ItemStatus, OrderState, way
 from services.order.shipments import ARRIVED, LABELED, LEFT, NEARNESS, Shipment, goods
+from shared.frozen import replace
 from shared.money import allocate
 
 GONE: Final = frozenset({ItemStatus.CANCELLED, ItemStatus.RETURNED})

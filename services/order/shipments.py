@@ -5,13 +5,14 @@ count its lines by them; their own life is the fulfillment service's business.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from contracts.fulfillment import FulfillmentProgressed
 from contracts.values import FulfillmentStatus
+from shared.frozen import replace
 
 _F = FulfillmentStatus
 NEARNESS: Final = (

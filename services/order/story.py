@@ -5,7 +5,7 @@ A public line keeps the event as it was said, so that saying it again is saying 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -27,6 +27,7 @@ from contracts.order import (
 )
 from services.order.domain import Order
 from services.order.lifecycle import PROGRESS, OrderState
+from shared.frozen import replace
 from shared.ids import NewId
 from shared.topology import SERVICES
 

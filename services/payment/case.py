@@ -1,7 +1,7 @@
 """One payment under decision: its rows, and what is said on the way. Nothing is called and nothing is awaited."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from services.payment.domain import (
     PaymentState,
 )
 from shared.consumer import Answer, Moment
+from shared.frozen import replace
 from shared.working_set import Rows
 
 

@@ -4,7 +4,6 @@ Releasing is one rule in three states: wait until the outcome is known, void wha
 taken. It answers when the money is free, and not before.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -32,6 +31,7 @@ from services.payment.domain import (
     named,
 )
 from services.payment.tables import AUTHORIZATIONS
+from shared.frozen import replace
 
 # -- nothing is done ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """What payment hears. Each handler finds its payment, turns the message into a word, and lets the table decide."""
 
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -37,6 +36,7 @@ from services.payment.domain import (
 from services.payment.late import LATE
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
+from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
