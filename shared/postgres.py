@@ -78,8 +78,7 @@ async def connect_pool(url: str, *, name: str, max_size: int = MAX_CONNECTIONS) 
             init=_prepare_connection,
             reset=_keep_as_is,
             timeout=CONNECT_WITHIN_S,
-            # every combination of parts is a statement of its own: a few dozen, all of them kept
-            statement_cache_size=2_000,
+            statement_cache_size=300,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
             command_timeout=STATEMENT_TIMEOUT_MS / 1000 + 5,
@@ -270,6 +269,14 @@ def _columns(row_type: type[Any], rows: Sequence[Any]) -> list[list[Any]]:
     ]
 
 
+def _lost(connection: Any) -> bool:
+    """The pool takes a connection back by itself when it breaks."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
 class PostgresStore:
     """One service's schema, through its own role.
 
@@ -292,10 +299,7 @@ class PostgresStore:
     async def _connection(self, use: str) -> AsyncIterator[asyncpg.Connection]:
         try:
             connection = self._kept.pop(use, None)
-            if connection is not None and connection.is_closed():
-                await self.pool.release(connection)
-                connection = None
-            if connection is None:
+            if connection is None or _lost(connection):
                 connection = await self.pool.acquire()
             try:
                 yield cast(asyncpg.Connection, connection)
