@@ -6,7 +6,7 @@ for each parcel: confirmed, or unknown and to be sent again under the same messa
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -217,8 +217,9 @@ def _from_outside(raw: Any, queue: str, alone: bool) -> Heard:
 class Speaking:
     """Publishes parcels on a connection of its own, with confirms."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self.url, self.name = _with_heartbeat(url), name
+    def __init__(self, url: str, name: str, on_back: Callable[[], None] = lambda: None) -> None:
+        """`on_back` is called when a lost connection is there again: what is waiting need not wait for a poll."""
+        self.url, self.name, self._on_back = _with_heartbeat(url), name, on_back
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractChannel | None = None
         self._window = asyncio.Semaphore(IN_FLIGHT)
@@ -230,6 +231,7 @@ class Speaking:
         self._connection = await aio_pika.connect_robust(
             self.url, client_properties={"connection_name": self.name}, reconnect_interval=RECONNECT_S
         )
+        self._connection.reconnect_callbacks.add(lambda *_: self._on_back())
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def stop(self) -> None:

@@ -120,7 +120,7 @@ class Service:
         await self.doors.start()
         await self._wait_until_migrated()
         self.listening = Listening(settings.amqp_url, self.consumer.queues, self.intake, settings.prefetch)
-        self.speaking = Speaking(settings.amqp_url, f"waybill-{self.name}-out")
+        self.speaking = Speaking(settings.amqp_url, f"waybill-{self.name}-out", self.relay_wake.set)
         await self.speaking.start()
         self.tasks = [
             asyncio.create_task(self._guard(loop(), name), name=f"{self.name}-{name}")

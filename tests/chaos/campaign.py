@@ -145,6 +145,15 @@ class Campaign:
         assert not verdict.trouble, self._report(verdict)
         return verdict
 
+    async def caught_up(self) -> None:
+        """Every order placed so far has its end: a stop as long as a minute is not followed at once by the next."""
+        placed = set(self.expected)
+        await until(
+            lambda: placed.isdisjoint(self._unended()),
+            lambda: f"an end of {self._unended()[:5]}",
+            within_s=SETTLED_WITHIN_S,
+        )
+
     # -- load ----------------------------------------------------------------------------------------------------
 
     async def _load(self, over: asyncio.Event) -> None:

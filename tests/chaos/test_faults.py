@@ -50,6 +50,7 @@ async def test_broker_stop(place: Place) -> None:
                 await lasts(BROKER_DOWN_S)
                 await asyncio.to_thread(place.servers.start_broker)
             await place.system.until_ready()
+            await campaign.caught_up()
 
     verdict = await Campaign(place, f"broker stopped for {BROKER_DOWN_S:.0f} s", only_good=True).run(faults)
     assert verdict.in_flight > 0
