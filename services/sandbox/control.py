@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import os
 import random
 import socket
+import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 HOST = "127.0.0.1"
 # Below the kernel's ephemeral range: a broker that is stopped for a minute must find its port free again,
@@ -36,25 +40,39 @@ class Control(Protocol):
     def pids(self) -> dict[str, list[int]]: ...
 
 
-_given: set[int] = set()
+_held: dict[int, IO[str]] = {}
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on, never a standard one, and never one that was given out before: who asked for
-    it may not listen yet."""
+    """A loopback port nobody listens on, never a standard one, and never one that was given out before, here or in
+    another run beside this one: who asked for it may not listen yet, or be dead for a moment."""
     chance = random.SystemRandom()  # a test that seeds `random` must not make every process try the same ports
     for _ in range(200):
         port = chance.choice(PORTS)
-        if port in NEVER or port in _given:
+        if port in NEVER or port in _held:
             continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            _given.add(port)
+        if _hold(port):
             return port
     raise ServersUnavailable(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
+
+
+def _hold(port: int) -> bool:
+    """A lock on a file of the port's name, as long as this process lives."""
+    folder = Path(tempfile.gettempdir()) / f"waybill-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _held[port] = lock
+    return True
 
 
 def wait_until(ready: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
