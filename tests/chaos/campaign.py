@@ -146,7 +146,8 @@ class Campaign:
         return verdict
 
     async def caught_up(self) -> None:
-        """Every order placed so far has its end: a stop as long as a minute is not followed at once by the next."""
+        """Every order placed so far has its end: when nothing gets through for most of a minute, the next time is not at
+        once, or nothing ever would."""
         placed = set(self.expected)
         await until(
             lambda: placed.isdisjoint(self._unended()),
