@@ -146,8 +146,8 @@ class Campaign:
         return verdict
 
     async def caught_up(self) -> None:
-        """Every order placed so far has its end: when nothing gets through for most of a minute, the next time is not at
-        once, or nothing ever would."""
+        """Every order placed so far has its end: a fault that lets nothing through is not followed at once by the next,
+        or nothing ever would get through."""
         placed = set(self.expected)
         await until(
             lambda: placed.isdisjoint(self._unended()),
