@@ -24,6 +24,10 @@ LANES: Final[dict[str, tuple[str, ...]]] = {
     "fulfillment": ("batch.committed", "batch.acknowledged", "relay.read", "relay.publishing", "relay.published"),
     "orchestrator": ("batch.due_claimed", "alone.counted", "relay.deleted"),
 }
+BEFORE: Final = {
+    # only what was delivered before is decided alone: die with something in hand first
+    "alone.counted": ("batch.committed", "alone.counted"),
+}
 ONLY: Final = {
     # points that not every service passes in every campaign
     "batch.due_claimed": {"orchestrator"},
@@ -67,7 +71,7 @@ async def along(campaign: Campaign, lanes: dict[str, tuple[str, ...]]) -> None:
 
 async def lane(campaign: Campaign, service: str, points: tuple[str, ...]) -> None:
     process = campaign.place.system.of(service)
-    for point in points:
+    for point in (one for named in points for one in BEFORE.get(named, (named,))):
         async with campaign.happening():
             nth = 1 if point in ONLY else campaign.chance.randint(1, 4)
             await process.kill()

@@ -216,8 +216,12 @@ class Cluster:
         if not runs:
             return False
         rarer = [run for run in runs if run.saga == "refund"]
-        run, action = self.rng.choice(rarer or runs), self.rng.choice(("compensate", "compensate", "retry"))
-        self._from_outside(OperateRun.heard_by, OperateRun(run_id=run.id, action=action, operator="sim"), "console", "")
+        rarest = [run for run in rarer if run.position == 0]
+        run = self.rng.choice(rarest or rarer or runs)
+        # asked again and turned back at once: the answer to the second ask comes when nobody waits for it any more
+        for action in self.rng.choice((("compensate",), ("retry",), ("retry", "compensate"))):
+            wish = OperateRun(run_id=run.id, action=action, operator="sim")
+            self._from_outside(OperateRun.heard_by, wish, "console", "")
         return True
 
     def _hold_ends(self) -> datetime | None:
