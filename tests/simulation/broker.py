@@ -62,12 +62,21 @@ class Broker:
     delayed: list[tuple[datetime, Delivery]] = field(default_factory=list)
     kept: list[tuple[str, tuple[Envelope, ...]]] = field(default_factory=list)
     published: int = 0
+    late_answers: set[str] = field(default_factory=set)
+    """Command keys whose next answer lies somewhere for a while."""
 
     def publish(self, destination: str, envelopes: tuple[Envelope, ...]) -> None:
         """It has arrived; whether the publisher learns that is another matter."""
         self.published += len(envelopes)
         if len(self.kept) < KEPT:
             self.kept.append((destination, envelopes))
+        late = [one for one in envelopes if destination == "orchestrator" and one.command_key in self.late_answers]
+        for one in late:
+            self.faults.strike(Fault.DELAY)
+            self.late_answers.discard(one.command_key or "")
+            self._later(Delivery(destination, (one,), destination in self.outside))
+        if late and not (envelopes := tuple(one for one in envelopes if one not in late)):
+            return
         self._arrive(destination, envelopes)
         if self.faults.strikes(Fault.DUPLICATE):
             self._arrive(destination, envelopes)
@@ -86,10 +95,13 @@ class Broker:
             return
         delivery = Delivery(destination, envelopes, destination in self.outside)
         if self.faults.strikes(Fault.DELAY):
-            late = timedelta(seconds=self.rng.uniform(0.5, LONGEST_DELAY_S))
-            self.delayed.append((self.clock() + late, delivery))
+            self._later(delivery)
         else:
             self.ready.setdefault(destination, []).append(delivery)
+
+    def _later(self, delivery: Delivery) -> None:
+        late = timedelta(seconds=self.rng.uniform(0.5, LONGEST_DELAY_S))
+        self.delayed.append((self.clock() + late, delivery))
 
     def take(self, queue: str, limit: int) -> list[Delivery]:
         waiting = self.ready.get(queue)
