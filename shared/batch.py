@@ -313,6 +313,10 @@ class _Attempt:
                 said = self._decide(opened, now)
             except NotYet as not_yet:
                 self._failed(opened, self.failures.wait(opened.heard, now, str(not_yet), not_yet.otherwise))
+                if not_yet.keeping and self.failures.waited_out(opened.heard, now):
+                    for row in not_yet.keeping:
+                        self.rows.put(row)
+                    self.rows.merge(index)
             except UnknownType as unknown:
                 self._failed(opened, self.failures.wait(opened.heard, now, f"unknown_type: {unknown}"))
             except Unreadable as unreadable:

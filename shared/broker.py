@@ -15,9 +15,11 @@ from uuid import UUID
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractRobustConnection
+from aio_pika.exceptions import AMQPError
 from aiormq import spec
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit.subscriber import RabbitSubscriber
 from tenacity import retry, retry_if_not_exception_type, wait_random_exponential
 
 from shared.crash import point
@@ -33,6 +35,8 @@ IN_FLIGHT: Final = 200
 """Parcels awaiting a confirm on the one channel; more only lengthens the confirm walk."""
 HEARTBEAT_S: Final = 10
 RECONNECT_S: Final = 1.0
+LOOK_TIMEOUT_S: Final = 2.0
+"""How long a look at the consumers may wait for a connection that is coming back."""
 PERSISTENT: Final = 2
 """AMQP's delivery mode: written to disk before it is confirmed."""
 
@@ -48,6 +52,18 @@ class Delivery:
     heard: list[Heard]
     raw: RabbitMessage | None
     committed: asyncio.Future[None] | None = None
+
+    def said_before(self, instant: float) -> bool:
+        """Whether its first message, a pack's oldest, was said before `instant` (Unix time). Nobody goes by a
+        stranger's clock."""
+        first = self.heard[0]
+        told = first.envelope.head.get("time")
+        if self.raw is None or first.foreign or not told:
+            return False
+        try:
+            return datetime.fromisoformat(told).timestamp() < instant
+        except ValueError:
+            return False
 
     async def ack(self) -> None:
         if self.committed is not None and not self.committed.done():
@@ -108,23 +124,27 @@ class Listening:
             apply_types=False,
             graceful_timeout=10.0,
         )
-        for name in queues:
-            self._subscribe(name, name, prefetch)
-            self._subscribe(f"{name}.dead", name, 1)
+        self._subscribers = [
+            subscriber
+            for name in queues
+            for subscriber in (self._subscribe(name, name, prefetch), self._subscribe(f"{name}.dead", name, 1))
+        ]
 
-    def _subscribe(self, queue: str, heard_as: str, prefetch: int) -> None:
+    def _subscribe(self, queue: str, heard_as: str, prefetch: int) -> RabbitSubscriber:
         dead = queue != heard_as
 
         async def hear(message: RabbitMessage) -> None:
             self.intake.put(_opened(message, heard_as, heard_as in self.intake.outside, dead))
 
-        self.broker.subscriber(
+        subscriber = self.broker.subscriber(
             RabbitQueue(queue, declare=False, durable=True),
             channel=Channel(prefetch_count=prefetch),
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             decoder=_as_message,
-        )(hear)
+        )
+        subscriber(hear)
+        return subscriber
 
     async def start(self) -> None:
         """Waits for the broker as long as it takes."""
@@ -148,9 +168,24 @@ class Listening:
             return 0.0
         return asyncio.get_running_loop().time() - self.connected_since
 
-    @property
-    def consuming(self) -> bool:
-        return self.connected_since is not None
+    async def consuming(self) -> bool:
+        """Every queue has a living consumer: a channel may be closed, or a consumer cancelled, on a good connection."""
+        if self.connected_since is None:
+            return False
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                return all([await _consumes(subscriber) for subscriber in self._subscribers])
+        except (TimeoutError, AMQPError, OSError, RuntimeError):  # in the middle of coming back
+            return False
+
+
+async def _consumes(subscriber: RabbitSubscriber) -> bool:
+    """Neither library says it; the protocol's channel knows the consumers that the broker knows."""
+    queue, tag = subscriber._queue_obj, subscriber._consumer_tag
+    if queue is None or tag is None:
+        return False
+    channel = cast(aiormq.Channel, await queue.channel.get_underlay_channel())
+    return not channel.is_closed and tag in channel.consumers
 
 
 async def _as_message(message: RabbitMessage) -> RabbitMessage:

@@ -64,10 +64,11 @@ _WITH_A_WORD: Final = frozenset((Ask, Answer, Publish))
 
 
 class NotYet(Exception):
-    """What this message is about is not known here yet: try again for `RETRY_FOR_S`, then say `otherwise`, or park."""
+    """What this message is about is not known here yet: try again for `RETRY_FOR_S`, then say `otherwise` and keep the
+    rows of `keeping`, or park."""
 
-    def __init__(self, why: str, otherwise: Sequence[Said] = ()) -> None:
-        self.otherwise = tuple(otherwise)
+    def __init__(self, why: str, otherwise: Sequence[Said] = (), keeping: Sequence[Any] = ()) -> None:
+        self.otherwise, self.keeping = tuple(otherwise), tuple(keeping)
         super().__init__(why)
 
 

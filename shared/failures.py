@@ -37,20 +37,24 @@ class Failures:
 
     def wait(self, heard: Heard, now: datetime, why: str, otherwise: Sequence[Said] = ()) -> Sequence[Said]:
         """Not an attempt: what it is about may still come."""
-        since = heard.due.first_tried if heard.due and heard.due.first_tried else now
-        if now - since >= timedelta(seconds=self.retry_for_s):
+        since = _since(heard, now)
+        if self.waited_out(heard, now):
             return otherwise or self.park(heard, why.partition(":")[0].replace(" ", "_"), why, 1)
         attempts = heard.due.attempts if heard.due else 0
         waited_s = (now - since).total_seconds()
-        delay_s = min(max(NOT_YET_DELAY_S, waited_s / 2), self.retry_for_s)
+        delay_s = min(max(NOT_YET_DELAY_S, waited_s / 2), self.retry_for_s - waited_s)  # the last look is in time
         return self._again_at(heard, now + timedelta(seconds=delay_s), max(attempts, 0), since, why)
+
+    def waited_out(self, heard: Heard, now: datetime) -> bool:
+        """It has waited as long as anything may."""
+        return now - _since(heard, now) >= timedelta(seconds=self.retry_for_s)
 
     def set_aside(self, heard: Heard, now: datetime, error: str) -> Sequence[Said]:
         """An attempt: it comes back after a delay, and is parked at the limit."""
         attempts = (heard.due.attempts if heard.due else 0) + 1
         if attempts >= MAX_ATTEMPTS:
             return self.park(heard, "failed", error, attempts)
-        since = heard.due.first_tried if heard.due and heard.due.first_tried else now
+        since = _since(heard, now)
         return self._again_at(heard, now + timedelta(seconds=RETRY_DELAYS_S[attempts - 1]), attempts, since, error)
 
     def _again_at(self, heard: Heard, at: datetime, attempts: int, since: datetime, why: str) -> Sequence[Said]:
@@ -94,6 +98,10 @@ class Failures:
         self.done.parked += 1
         refusal = refusal_for(heard, reason, error)
         return [] if refusal is None else [refusal]
+
+
+def _since(heard: Heard, now: datetime) -> datetime:
+    return heard.due.first_tried if heard.due and heard.due.first_tried else now
 
 
 def unknown_to_foreigner(type_: str, consumer: Consumer) -> Unreadable:

@@ -39,6 +39,10 @@ OWED_FOR_S: Final = 0.05
 """How long what was published may wait in the outbox for the next look, when nothing else is to be said."""
 REFUSED_FOR_S: Final = 1.0
 """How long the relay leaves a destination alone that took nothing while others did."""
+OLD_S: Final = 5.0
+"""A message said longer ago than this lay in a queue: we are behind, and deadlines wait until we are not."""
+LONGEST_SILENCE_S: Final = 60.0
+"""After so long without a ring timers do ring, however far behind we are: retries wait among them."""
 DRAIN_S: Final = 25.0
 MAX_PAUSE_S: Final = 5.0
 
@@ -49,6 +53,7 @@ class DueClock:
     def __init__(self) -> None:
         self._instants: list[float] = []
         self._polled = 0.0
+        self._looked: float | None = None
 
     def add(self, instants: Sequence[datetime], now: float) -> None:
         """Only those before the next poll count: it finds the others."""
@@ -63,6 +68,13 @@ class DueClock:
         while self._instants and self._instants[0] <= now:
             heapq.heappop(self._instants)
         self._polled = 0.0 if found >= DUE_AT_ONCE else now
+        self._looked = now
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since due work was looked for, or since this was first asked."""
+        if self._looked is None:
+            self._looked = now
+        return now - self._looked
 
     def seconds_left(self, now: float) -> float:
         nexts = [self._polled + POLL_S, *self._instants[:1]]
@@ -182,7 +194,7 @@ class Service:
         return {
             "migrated": self.migrated,
             "database": database,
-            "consuming": self.listening is not None and self.listening.consuming,
+            "consuming": self.listening is not None and await self.listening.consuming(),
             "publishing": self.speaking is not None and self.speaking.connected,
             "loops": self.broken is None and not self.stopping.is_set(),
         }
@@ -224,8 +236,8 @@ class Service:
         while not self.stopping.is_set():
             await self._until_work()
             now = time.time()
-            due = self.listening.connected_for_s() > GRACE_AFTER_CONNECT_S and self.due_clock.is_due(now)
             deliveries = self.intake.take(self.settings.batch_messages)
+            due = self._may_ring(deliveries, now) and self.due_clock.is_due(now)
             if not deliveries and not due:
                 continue
             heard = [item for delivery in deliveries for item in delivery.heard]
@@ -255,6 +267,15 @@ class Service:
                 point("batch.acknowledged")
             observability.count_batch(self.name, done, time.perf_counter() - started)
             self._log_trouble(done)
+
+    def _may_ring(self, deliveries: Sequence[Delivery], now: float) -> bool:
+        """Whether timers may ring: an answer that came in time must not be overtaken by the deadline for it, only
+        because it lay in a queue."""
+        assert self.listening is not None
+        if self.listening.connected_for_s() <= GRACE_AFTER_CONNECT_S:
+            return False
+        behind = any(delivery.said_before(now - OLD_S) for delivery in deliveries)
+        return not behind or self.due_clock.silent_for(now) > LONGEST_SILENCE_S
 
     async def _until_work(self) -> None:
         if self.intake.waiting:

@@ -122,6 +122,8 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         if (earlier := rows.get(ACCEPTED, key)) is not None:
             if earlier.content_hash != hash_:
                 return [_not_refunded(moment, request, "key_reused")]
+            if earlier.answer_type:
+                return [_said_again(moment, earlier)]
             run = None if earlier.run_id is None else rows.get(RUNS, earlier.run_id)
             if run is None or run.changing is not None:
                 return []  # under way: its conclusion will answer both
@@ -130,9 +132,9 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         if request.amount.amount_minor == 0:
             return [_not_refunded(moment, request, "amount_is_zero")]
         if any(run.changing is not None for run in rows.where(RUNS, "order_id", request.order_id)):
-            raise NotYet(
-                "order_busy: another change of this order is under way", [_not_refunded(moment, request, "order_busy")]
-            )
+            busy = _not_refunded(moment, request, "order_busy")
+            answered = Accepted(key, hash_, request.order_id, None, busy.event.full_type, busy.event.model_dump_json())
+            raise NotYet("order_busy: another change of this order is under way", [busy], [answered])
         run_id = moment.new_id()
         rows.put(Accepted(key, hash_, request.order_id, run_id, "", ""))
         asked_for = {

@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.chaos)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def place(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     environment = prepare(servers, f"chaos_{secrets.token_hex(3)}")
     amqp, database = Proxy(servers.amqp_url, 5672), Proxy(servers.database_url, 5432)

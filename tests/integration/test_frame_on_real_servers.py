@@ -393,12 +393,26 @@ async def test_ready_tells_what_is_missing(bench: Bench) -> None:
     listening = bench.service.listening
     assert listening is not None
     bench.amqp.cut()
-    await until(lambda: not listening.consuming, "the cut to be noticed")
+    await until(lambda: listening.connected_since is None, "the cut to be noticed")
     assert not (await bench.service.readiness())["consuming"]
-    await until(lambda: listening.consuming, "the connection to come back")
+    await until(listening.consuming, "the connection to come back")
     asked = key()
     await bench.tell(Weigh(thing="after the cut"), key=asked)
     await bench.until_answered(asked)
+
+
+async def test_a_connection_without_a_consumer_is_not_ready(bench: Bench) -> None:
+    """The channel alone is closed: the connection is as good as before, and nobody hears a thing."""
+    listening = bench.service.listening
+    assert listening is not None
+    first = listening.broker.subscribers[0]
+    channel = await first._queue_obj.channel.get_underlay_channel()  # type: ignore[attr-defined]
+    tag, callback = next(iter(channel.consumers.items()))
+    await channel.basic_cancel(tag)
+    readiness = await bench.service.readiness()
+    assert not readiness["consuming"] and all(so for name, so in readiness.items() if name != "consuming")
+    await channel.basic_consume(first._queue_obj.name, callback, consumer_tag=tag)  # type: ignore[attr-defined]
+    assert all((await bench.service.readiness()).values())
 
 
 async def test_nothing_waits_to_be_said_in_the_end(bench: Bench) -> None:

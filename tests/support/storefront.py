@@ -58,6 +58,7 @@ class Storefront:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._stopping.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -153,8 +154,12 @@ class Storefront:
         self._seen.add(id_)
 
     async def _stay_connected(self) -> None:
-        """Connect, listen, and begin again when the connection is lost; for as long as the test lasts."""
-        while True:
+        """Connect, listen, and begin again when the connection is lost; for as long as the test lasts.
+
+        A cancel that meets a connection just closing is indistinguishable from the client library's own, and is lost
+        with it: `_stopping` is what ends this.
+        """
+        while not self._stopping.is_set():
             with suppress(*AWAY):
                 connection = await aio_pika.connect(self.amqp_url, timeout=5, heartbeat=5)
                 try:
