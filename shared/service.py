@@ -30,6 +30,7 @@ from shared.postgres import AWAY, PostgresStore, connect_pool
 from shared.relay import WINDOW_ROWS, Relay
 from shared.settings import ServiceSettings
 from shared.store import Unavailable
+from shared.tasks import cancel_all
 
 POLL_S: Final = 1.0
 """Fallback for everything that is normally woken in-process: another replica's work, a timer set by a dead process."""
@@ -155,9 +156,8 @@ class Service:
             event.set()
         if self.tasks:
             _, late = await asyncio.wait(self.tasks, timeout=DRAIN_S / 2)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
+            if left := await cancel_all(late):
+                self.log.error("loops_left_behind", loops=sorted(task.get_name() for task in left))
         if self.listening is not None:
             await self.listening.stop()
         if self.speaking is not None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import aiohttp
 
 from services.sandbox.provider_desk import Webhook
+from shared.tasks import cancel_all
 
 AT_ONCE = 16  # deliveries in flight: a slow receiver must not take every socket of the provider
 
@@ -45,9 +46,7 @@ class WebhookSender:
         self._session: aiohttp.ClientSession | None = None
 
     async def stop(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await cancel_all(self._running)
         if self._session is not None:
             await self._session.close()
 

@@ -25,6 +25,7 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from contracts.fulfillment import OrderShipment, ReportShipment
 from contracts.values import FulfillmentStatus
 from shared.envelope import from_headers, head_of, open_envelope, to_headers
+from shared.tasks import cancel_all
 from shared.topology import WAREHOUSES
 
 log = logging.getLogger("sandbox.warehouse")
@@ -112,10 +113,7 @@ class SandboxWarehouse:
 
     async def stop(self) -> None:
         """Whatever it did not acknowledge is delivered to the next one."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what a condition says about this warehouse; looked at after every order and every report."""
@@ -167,7 +165,8 @@ class SandboxWarehouse:
             await lost
         finally:
             self._open.clear()
-            await asyncio.wait_for(connection.close(), timeout=CONNECT_TIMEOUT_S)
+            with suppress(*AWAY):  # whatever goes wrong here must not take the place of the reason we leave
+                await asyncio.wait_for(connection.close(), timeout=CONNECT_TIMEOUT_S)
 
     # -- hearing -------------------------------------------------------------------------------------------------
 

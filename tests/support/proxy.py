@@ -8,6 +8,8 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from shared.tasks import cancel_all
+
 CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -34,9 +36,7 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.cut()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await cancel_all(self._pumps)
 
     def in_front_of(self, url: str) -> str:
         """The same URL through this proxy."""

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import aio_pika
 
+from shared.tasks import cancel_all
 from tests.support.until import until
 
 ENDS: Final = ("order.confirmed", "order.cancelled", "checkout.refused", "checkout.message_refused")
@@ -59,9 +60,7 @@ class Storefront:
 
     async def __aexit__(self, *_: object) -> None:
         self._stopping.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
     # -- saying --------------------------------------------------------------------------------------------------
 
