@@ -89,6 +89,7 @@ from contracts.payment import (
     RefundPayment,
     ReleasePayment,
 )
+from contracts.product import DescribeProduct, Supply
 from contracts.saga import OperateRun, RunOverdue
 from contracts.story import StoryFact
 from contracts.values import Address, Customer, FulfillmentStatus, Money, Pick, SkuQuantity
@@ -271,6 +272,9 @@ _INVENTORY: tuple[Message, ...] = (
         receipts=(StockReceipt(sku="TEA-EARL-GREY", warehouse="north", quantity=500, safety_stock=10),),
     ),
     DescribeWarehouse(warehouse="north", name="North", priority=1, as_of=NOON),
+    DescribeProduct(
+        sku="GIFT-TEA", supply=Supply.KIT, weight_g=900, parts={"TEA-EARL-GREY": 2, "CUP-BLUE": 1}, as_of=NOON
+    ),
 )
 _PAYMENT: tuple[Message, ...] = (
     AuthorizePayment(order_id=ORDER, amount_minor=3390, currency="EUR", method="card", token="tok_ok"),

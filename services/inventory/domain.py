@@ -95,7 +95,8 @@ class Warehouse:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """One SKU in one warehouse. `held` is promised for minutes, `allocated` until it ships."""
+    """One SKU in one warehouse. `held` is promised for minutes, `allocated` until it ships. `short` of the promised
+    units do not lie here after all: a count said so, and a shortage is being settled."""
 
     sku: str
     warehouse: str
@@ -103,10 +104,11 @@ class Shelf:
     held: int = 0
     allocated: int = 0
     safety_stock: int = 0
+    short: int = 0
 
     @property
     def free(self) -> int:
-        """Promised to nobody; never negative."""
+        """Promised to nobody; negative by what is short, and never more."""
         return self.on_hand - self.held - self.allocated
 
     @property
@@ -241,11 +243,11 @@ def turned(shelf: Shelf, turn: Turn, quantity: int) -> Shelf:
         held=shelf.held + turn.held * quantity,
         allocated=shelf.allocated + turn.allocated * quantity,
     )
-    if min(after.on_hand, after.held, after.allocated, after.free) < 0:
+    if min(after.on_hand, after.held, after.allocated, after.free + shelf.short) < 0:
         raise Oversold(
             f"{turn.kind} of {quantity} {shelf.sku} in {shelf.warehouse}: {shelf.free} of {shelf.on_hand} free"
         )
-    return after
+    return replace(after, short=min(shelf.short, max(0, -after.free))) if shelf.short else after
 
 
 def kept_back(shelf: Shelf, safety_stock: int) -> Shelf:

@@ -5,7 +5,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from contracts.product import Supply
 from services.inventory.domain import RESERVATION, Movement, MovementKind, Receipt, Reservation, Shelf, Warehouse
+from services.inventory.products import Product
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
@@ -32,6 +34,32 @@ WAREHOUSES: Final = Table(
     fixed=frozenset({"network"}),
 )
 
+PRODUCTS: Final = Table(
+    Product,
+    sa.Table(
+        "products",
+        METADATA,
+        sa.Column("sku", sa.Text, primary_key=True),
+        sa.Column("supply", sa.Text, nullable=False),
+        sa.Column("weight_g", sa.BigInteger, nullable=False),
+        sa.Column("limit_units", sa.BigInteger, nullable=False),
+        sa.Column("lead_days", sa.Integer, nullable=False),
+        sa.Column("release_at", sa.DateTime(timezone=True)),
+        sa.Column("parts", JSONB, nullable=False),
+        sa.Column("substitutes", JSONB, nullable=False),
+        sa.Column("not_from", JSONB, nullable=False),
+        sa.Column("described_at", sa.DateTime(timezone=True)),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        sa.CheckConstraint(
+            f"supply IN ({', '.join(repr(supply.value) for supply in Supply)})", name="supply_is_declared"
+        ),
+        sa.CheckConstraint("(supply = 'preorder') = (release_at IS NOT NULL)", name="a_preorder_has_a_release_date"),
+    ),
+    key=("sku",),
+    discipline=Discipline.VERSIONED,
+)
+
 SHELVES: Final = Table(
     Shelf,
     sa.Table(
@@ -48,12 +76,17 @@ SHELVES: Final = Table(
         sa.Column("held", sa.BigInteger, nullable=False),
         sa.Column("allocated", sa.BigInteger, nullable=False),
         sa.Column("safety_stock", sa.BigInteger, nullable=False),
+        sa.Column("short", sa.BigInteger, nullable=False, server_default="0"),
         *instants(),
         sa.CheckConstraint("on_hand >= 0", name="on_hand_is_not_negative"),
         sa.CheckConstraint("held >= 0", name="held_is_not_negative"),
         sa.CheckConstraint("allocated >= 0", name="allocated_is_not_negative"),
         sa.CheckConstraint("safety_stock >= 0", name="safety_stock_is_not_negative"),
-        sa.CheckConstraint("on_hand - held - allocated >= 0", name="never_oversold"),
+        sa.CheckConstraint("short >= 0", name="short_is_not_negative"),
+        sa.CheckConstraint("on_hand + short - held - allocated >= 0", name="never_oversold"),
+        sa.CheckConstraint(
+            "short = 0 OR short <= held + allocated - on_hand", name="short_is_only_what_is_promised_and_not_there"
+        ),
         # room for the next version of a hot row on its own page: no index is touched by an update
         postgresql_with={"fillfactor": 50},
     ),
@@ -122,5 +155,5 @@ RESERVATIONS: Final = Table(
     fixed=frozenset({"hold_key"}),
 )
 
-TABLES: Final[tuple[Table[Any], ...]] = (WAREHOUSES, SHELVES, MOVEMENTS, RECEIPTS, RESERVATIONS)
+TABLES: Final[tuple[Table[Any], ...]] = (WAREHOUSES, PRODUCTS, SHELVES, MOVEMENTS, RECEIPTS, RESERVATIONS)
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (("reservations", "status", RESERVATION),)

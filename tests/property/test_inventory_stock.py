@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.inventory import ReservationExpired, ShipStock, StockCommitted, StockGone, StockHeld
 from contracts.message import Message
 from services.inventory.domain import Shelf, Shortage, Warehouse, wanted
-from services.inventory.handlers import HOLD_TIMER
+from services.inventory.handlers.promises import HOLD_TIMER
 from services.inventory.strategy import Demand, PriorityList
 from services.inventory.tables import MOVEMENTS, RESERVATIONS
 from tests.support.stock_room import StockRoom, commit, extend, hold, order, release, ship

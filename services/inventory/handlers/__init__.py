@@ -1,0 +1,8 @@
+"""What inventory hears, a file for each kind of business. Shelves are named in `then` only: one locking query per
+batch, in key order, so that two batches wait for each other and never deadlock.
+"""
+
+from services.inventory.handlers import promises, supply
+from services.inventory.handlers.consumer import consumer
+
+__all__ = ["consumer", "promises", "supply"]

@@ -1,0 +1,163 @@
+"""What orders are promised: held at checkout, committed when paid, given back or shipped."""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from contracts.inventory import (
+    CommitStock,
+    ExtendHold,
+    HoldExtended,
+    HoldLapsed,
+    HoldStock,
+    ReleaseStock,
+    ReservationExpired,
+    ShipStock,
+    StockCommitted,
+    StockGone,
+    StockHeld,
+    StockReleased,
+    StockShort,
+)
+from contracts.story import StoryFact
+from services.inventory import domain
+from services.inventory.domain import NETWORK, ReservationStatus, Shortage
+from services.inventory.handlers.consumer import consumer
+from services.inventory.handlers.turns import its_shelves, known, missing, picks, story, take, take_turns, told
+from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
+from shared.consumer import Answer, Moment, NotYet, Said
+from shared.table import Need
+from shared.working_set import Rows
+
+HOLD_TIMER: Final = "hold"
+
+
+class AlreadyReserved(Exception):
+    """An order that was promised stock asks anew, under another key, for something else: no saga of ours does."""
+
+
+@consumer.hears(
+    HoldStock,
+    needs=lambda command: [
+        Need.of(RESERVATIONS, "order_id", command.order_id),
+        Need.of(WAREHOUSES, "network", NETWORK),
+    ],
+    then=lambda command, rows: [Need.of(SHELVES, "sku", *(line.sku for line in command.lines))],
+)
+def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockHeld, StockShort]:
+    """Hold every line of an order, or none of them."""
+    units = domain.wanted((line.sku, line.quantity) for line in command.lines)
+    standing = rows.get(RESERVATIONS, command.order_id)
+    if standing is not None:
+        if standing.status is not ReservationStatus.HELD or domain.promised(standing) != units:
+            raise AlreadyReserved(f"order {command.order_id} has a {standing.status} reservation")
+        return [StockHeld(order_id=command.order_id, until=standing.held_until, picks=picks(standing))]
+    until = moment.now + timedelta(seconds=command.hold_for_s)
+    key = moment.command_key or ""
+    held = domain.hold(command.order_id, units, lambda units: take(rows, units), until, key)
+    if isinstance(held, Shortage):
+        return [StockShort(order_id=command.order_id, missing=missing(held), unknown=held.unknown)]
+    rows.put(held.reservation)
+    take_turns(rows, moment, held.turns, order_id=command.order_id)
+    rows.set_timer(HOLD_TIMER, command.order_id, until, HoldLapsed(order_id=command.order_id))
+    # not told to the order's story: the order hears of its stock when it is confirmed, awaits payment or is cancelled
+    return [StockHeld(order_id=command.order_id, until=until, picks=picks(held.reservation))]
+
+
+@consumer.hears(ExtendHold, needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)])
+def extend_hold(command: ExtendHold, rows: Rows, moment: Moment) -> HoldExtended:
+    """Keep a living hold longer. One that is over answers the instant it had: its run hears the expiry on its own."""
+    reservation = known(rows, command.order_id)
+    longer = domain.extend(reservation, moment.now + timedelta(seconds=command.hold_for_s))
+    if longer is not reservation:
+        rows.put(longer)
+        rows.set_timer(HOLD_TIMER, command.order_id, longer.held_until, HoldLapsed(order_id=command.order_id))
+    return HoldExtended(order_id=command.order_id, until=longer.held_until)
+
+
+@consumer.hears(
+    HoldLapsed,
+    needs=lambda lapsed: [Need.of(RESERVATIONS, "order_id", lapsed.order_id)],
+    then=lambda lapsed, rows: its_shelves(rows, lapsed.order_id),
+)
+def hold_lapsed(
+    lapsed: HoldLapsed, rows: Rows, moment: Moment
+) -> Annotated[list[Said], Answer, ReservationExpired, StoryFact]:
+    """The timer rang: unless the hold became something else or longer, its stock goes back and its run is told."""
+    reservation = rows.get(RESERVATIONS, lapsed.order_id)
+    expired = domain.lapse(reservation, moment.now) if reservation is not None else None
+    if expired is None:
+        return []
+    rows.put(expired.reservation)
+    take_turns(rows, moment, expired.turns, order_id=lapsed.order_id, reference="expired")
+    return [
+        Answer(expired.reservation.hold_key, ReservationExpired(order_id=lapsed.order_id)),
+        story(moment, lapsed.order_id, "inventory.hold_expired"),
+    ]
+
+
+@consumer.hears(
+    CommitStock,
+    needs=lambda command: [
+        Need.of(RESERVATIONS, "order_id", command.order_id),
+        Need.of(WAREHOUSES, "network", NETWORK),  # an expired hold is taken again, from anywhere
+    ],
+    then=lambda command, rows: its_shelves(rows, command.order_id),
+)
+def commit_stock(
+    command: CommitStock, rows: Rows, moment: Moment
+) -> Annotated[list[Said], StockCommitted, StockGone, StoryFact]:
+    """Turn the hold into an allocation; the race with its expiry ends on the reservation row."""
+    reservation = known(rows, command.order_id)
+    committed = domain.commit(reservation, lambda units: take(rows, units))
+    if isinstance(committed, Shortage):
+        return [
+            StockGone(order_id=command.order_id, missing=missing(committed)),
+            story(moment, command.order_id, "inventory.stock_gone", reason=f"reservation {reservation.status}"),
+        ]
+    said: list[Said] = [StockCommitted(order_id=command.order_id, picks=picks(committed.reservation))]
+    if committed.turns:
+        rows.put(committed.reservation)
+        rows.clear_timer(HOLD_TIMER, command.order_id)
+        take_turns(rows, moment, committed.turns, order_id=command.order_id)
+    if committed.turns and reservation.status is ReservationStatus.EXPIRED:
+        detail = {"picks": told(committed.reservation.taken)}
+        said.append(story(moment, command.order_id, "inventory.stock_taken_again", detail=detail))
+    return said
+
+
+@consumer.hears(
+    ReleaseStock,
+    needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)],
+    then=lambda command, rows: its_shelves(rows, command.order_id),
+)
+def release_stock(command: ReleaseStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockReleased, StoryFact]:
+    """Give back what has not shipped. Nothing to give back, or nothing known, is released as well."""
+    said: list[Said] = [StockReleased(order_id=command.order_id)]
+    reservation = rows.get(RESERVATIONS, command.order_id)
+    if reservation is None:
+        return said
+    released = domain.release(reservation)
+    if released.reservation is not reservation:
+        rows.put(released.reservation)
+        rows.clear_timer(HOLD_TIMER, command.order_id)
+    if released.turns:
+        take_turns(rows, moment, released.turns, order_id=command.order_id, reference=command.reason)
+        said.append(story(moment, command.order_id, "inventory.stock_released", reason=command.reason))
+    return said
+
+
+@consumer.hears(
+    ShipStock,
+    needs=lambda fact: [Need.of(RESERVATIONS, "order_id", fact.order_id)],
+    then=lambda fact, rows: [Need.of(SHELVES, "sku", *(pick.sku for pick in fact.picks))],
+)
+def ship_stock(fact: ShipStock, rows: Rows, moment: Moment) -> None:
+    """A shipment left. Said twice, also under another message id, it counts once."""
+    reservation = known(rows, fact.order_id)
+    if reservation.status in (ReservationStatus.HELD, ReservationStatus.EXPIRED):
+        raise NotYet(f"reservation {reservation.status}: nothing was committed to ship")
+    shipped = ((pick.warehouse, pick.sku, pick.quantity) for pick in fact.picks)
+    left = domain.ship(reservation, fact.fulfillment_id, shipped)
+    if left.turns:
+        rows.put(left.reservation)
+        take_turns(rows, moment, left.turns, order_id=fact.order_id, reference=str(fact.fulfillment_id))

@@ -1,0 +1,96 @@
+"""What the decisions share: units take turns on shelves, and what is said of it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from uuid import UUID
+
+from contracts.message import Message
+from contracts.story import StoryFact
+from contracts.values import Pick, SkuQuantity
+from services.inventory import domain
+from services.inventory.domain import NETWORK, Movement, Reservation, Shortage, Taken, UnitsTurn, Warehouse
+from services.inventory.strategy import Demand, PriorityList, Strategy
+from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
+from shared.consumer import Moment, NotYet
+from shared.table import Need
+from shared.working_set import Rows
+
+STRATEGY: Final[Strategy] = PriorityList()
+PICKS_TOLD: Final = 5
+"""Picks named in the order's story; the reservation has them all."""
+
+
+def known(rows: Rows, order_id: UUID) -> Reservation:
+    reservation = rows.get(RESERVATIONS, order_id)
+    if reservation is None:
+        raise NotYet(f"unknown_order: nothing was ever held for {order_id}")
+    return reservation
+
+
+def its_shelves(rows: Rows, order_id: UUID) -> list[Need]:
+    """The shelves a reservation took from, and those it could take from again."""
+    reservation = rows.get(RESERVATIONS, order_id)
+    return [] if reservation is None else [Need.of(SHELVES, "sku", *(pick["sku"] for pick in reservation.picks))]
+
+
+def warehouses(rows: Rows) -> dict[str, Warehouse]:
+    return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
+
+
+def take(rows: Rows, units: Mapping[str, int]) -> tuple[Taken, ...] | Shortage:
+    shelves = {sku: rows.where(SHELVES, "sku", sku) for sku in units}
+    return STRATEGY.choose(Demand(units, shelves, warehouses(rows)))
+
+
+def take_turns(
+    rows: Rows, moment: Moment, turns: Iterable[UnitsTurn], *, order_id: UUID | None, reference: str = ""
+) -> None:
+    """Every change of a counter is written with its movement, here and nowhere else."""
+    for turn, sku, warehouse, quantity in turns:
+        shelf = rows.get(SHELVES, sku, warehouse)
+        if shelf is None:
+            raise domain.Oversold(f"{turn.kind} of {quantity} {sku}: {warehouse} has no shelf for it")
+        rows.put(domain.turned(shelf, turn, quantity))
+        rows.put(
+            Movement(
+                id=moment.new_id(),
+                sku=sku,
+                warehouse=warehouse,
+                kind=turn.kind,
+                quantity=quantity,
+                on_hand_delta=turn.on_hand * quantity,
+                held_delta=turn.held * quantity,
+                allocated_delta=turn.allocated * quantity,
+                order_id=order_id,
+                reference=reference,
+                occurred_at=moment.now,
+                message_id=moment.message_id,
+            )
+        )
+
+
+def picks(reservation: Reservation) -> tuple[Pick, ...]:
+    return tuple(Pick(warehouse=pick.warehouse, sku=pick.sku, quantity=pick.quantity) for pick in reservation.taken)
+
+
+def missing(shortage: Shortage) -> tuple[SkuQuantity, ...]:
+    return tuple(SkuQuantity(sku=sku, quantity=units) for sku, units in shortage.missing.items())
+
+
+def told(picks: tuple[Taken, ...]) -> str:
+    told = [f"{pick.quantity} x {pick.sku} from {pick.warehouse}" for pick in picks[:PICKS_TOLD]]
+    more = len(picks) - PICKS_TOLD
+    return "; ".join([*told, f"and {more} more"] if more > 0 else told)
+
+
+def story(
+    moment: Moment, order_id: UUID, name: str, *, reason: str = "", detail: Mapping[str, str] | None = None
+) -> Message:
+    return StoryFact(
+        order_id=order_id,
+        name=name,
+        actor="inventory",
+        occurred_at=moment.now,
+        reason=reason,
+        detail=dict(detail or {}),
+    )

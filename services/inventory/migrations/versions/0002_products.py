@@ -1,0 +1,12 @@
+"""Products; and a shelf may be short of what it promised, while a shortage is being settled."""
+
+from alembic import op
+
+from shared.migrations import run_sql_file
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    run_sql_file(op, __file__)  # type: ignore[arg-type]
