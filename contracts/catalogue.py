@@ -91,6 +91,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     order.PlaceOrder: (order.OrderPlaced, order.OrderRefused),
     order.CancelOrder: (order.OrderCancelled, order.CancelRefused),
     order.ConfirmOrder: (order.OrderConfirmed,),
+    order.ReserveLines: (order.LinesReserved,),
     order.OpenRefund: (order.RefundOpened, order.RefundRefused),
     order.AbandonRefund: (order.RefundAbandoned,),
     order.SettleRefund: (order.RefundSettled,),
@@ -112,10 +113,11 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
         "Answered at once by `CheckoutAccepted` (with the `order_id`) or `CheckoutRefused` (`reason`: key_reused, "
         "mixed_currencies, totals_do_not_add_up, discount_above_goods, amount_too_large). An accepted checkout whose "
         "order cannot be placed after all is refused too (unknown_currency). Then the order's events follow: "
-        "sooner or later either `order.confirmed` (paid, stock allocated) or "
-        "`order.cancelled` (`reason`: stock_short, unknown_sku, payment_declined, expired, stock_gone, no_payment, "
-        "no_answer). After `order.confirmed`: `order.processing`, `order.fulfilled`, `order.shipped`, "
-        "`order.delivered`, `order.completed`. The same `checkout_id` with the same content is answered the same way "
+        "sooner or later either `order.confirmed` (paid, stock allocated; what is promised for later stands in "
+        "`detail`) or `order.cancelled` (`reason`: stock_short, unknown_sku, payment_declined, expired, stock_gone, "
+        "no_payment, no_answer). After `order.confirmed`: `order.processing`, `order.stock_arrived` (what was promised "
+        "for later), `order.fulfilled`, `order.shipped`, `order.delivered`, `order.completed`. The same `checkout_id` "
+        "with the same content is answered the same way "
         "again and does nothing else."
     ),
     checkout.ProvidePayment: (

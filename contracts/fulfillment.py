@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from pydantic import Field
+
 from contracts.message import Command, Fact, Reply, Request
-from contracts.values import Address, FulfillmentStatus, Instant, Pick, Reference, Text, WarehouseCode
+from contracts.values import Address, FulfillmentStatus, Instant, Kits, Pick, Reference, Text, WarehouseCode
 
 WAREHOUSE_REPORTS = "warehouse.reports"
 
@@ -14,6 +16,7 @@ class RequestFulfillment(Command, topic="fulfillment.request_fulfillment", heard
     order_id: UUID
     ship_to: Address
     picks: tuple[Pick, ...]
+    kits: Kits = Field(default_factory=dict)
 
 
 class FulfillmentRequested(Reply, topic="fulfillment.fulfillment_requested"):
@@ -30,6 +33,8 @@ class OrderShipment(Command, topic="warehouse.order_shipment", heard_by="warehou
     warehouse: WarehouseCode
     ship_to: Address
     picks: tuple[Pick, ...]
+    kits: Kits = Field(default_factory=dict)
+    """Put these together before you pack them."""
 
 
 class ReportShipment(Request, topic="warehouse.report_shipment", heard_by=WAREHOUSE_REPORTS):

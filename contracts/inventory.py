@@ -6,7 +6,19 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.message import Command, Fact, Local, Reply
-from contracts.values import MAX_LINES, Instant, Pick, Reference, Sku, SkuQuantity, Text, Value, WarehouseCode
+from contracts.values import (
+    MAX_LINES,
+    Instant,
+    Kits,
+    Pick,
+    Reference,
+    Sku,
+    SkuQuantity,
+    Text,
+    Value,
+    Wait,
+    WarehouseCode,
+)
 
 
 class HoldStock(Command, topic="inventory.hold_stock", heard_by="inventory"):
@@ -22,6 +34,8 @@ class StockHeld(Reply, topic="inventory.stock_held"):
     until: Instant
     picks: tuple[Pick, ...]
     """Which warehouse gives how many of what."""
+    waits: tuple[Wait, ...] = ()
+    """What is promised for later: it is on its way, not released yet, or still to be made."""
 
 
 class StockShort(Reply, topic="inventory.stock_short"):
@@ -62,6 +76,8 @@ class CommitStock(Command, topic="inventory.commit_stock", heard_by="inventory")
 class StockCommitted(Reply, topic="inventory.stock_committed"):
     order_id: UUID
     picks: tuple[Pick, ...]
+    waits: tuple[Wait, ...] = ()
+    kits: Kits = Field(default_factory=dict)
 
 
 class StockGone(Reply, topic="inventory.stock_gone"):
@@ -83,6 +99,20 @@ class HoldLapsed(Local, topic="inventory.hold_lapsed", heard_by="inventory"):
     """The timer of a hold rang."""
 
     order_id: UUID
+
+
+class StockArrived(Local, topic="inventory.stock_arrived", heard_by="inventory"):
+    """Units of a SKU may have become free, or its release date has come: the oldest promises are served first."""
+
+    sku: Sku
+
+
+class WaitingServed(Fact, topic="inventory.waiting_served", heard_by="orchestrator"):
+    """What a paid order waited for is allocated to it: it can be sent."""
+
+    order_id: UUID
+    serving_id: UUID
+    picks: tuple[Pick, ...]
 
 
 class ShipStock(Fact, topic="inventory.ship_stock", heard_by="inventory"):

@@ -6,7 +6,20 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.message import Command, Event, Fact, Local, Reply
-from contracts.values import Address, Currency, Customer, Instant, Minor, Pick, Quantity, Reference, Sku, Text, Value
+from contracts.values import (
+    Address,
+    Currency,
+    Customer,
+    Instant,
+    Minor,
+    Pick,
+    Quantity,
+    Reference,
+    Sku,
+    Text,
+    Value,
+    Wait,
+)
 
 
 class OrderLine(Value):
@@ -65,10 +78,25 @@ class ConfirmOrder(Command, topic="order.confirm_order", heard_by="order"):
     order_id: UUID
     picks: tuple[Pick, ...] = ()
     """Which warehouse gives what, for the order's story."""
+    waits: tuple[Wait, ...] = ()
+    """What is promised for later: its lines wait, under their own names."""
 
 
 class OrderConfirmed(Reply, topic="order.order_confirmed"):
     order_id: UUID
+
+
+class ReserveLines(Command, topic="order.reserve_lines", heard_by="order"):
+    """What these lines waited for is allocated to the order."""
+
+    order_id: UUID
+    picks: tuple[Pick, ...]
+
+
+class LinesReserved(Reply, topic="order.lines_reserved"):
+    order_id: UUID
+    ship_to: Address
+    """Where the order goes as it stands now."""
 
 
 class PaymentAwaited(Fact, topic="order.payment_awaited", heard_by="order"):
@@ -147,7 +175,7 @@ class OrderPaymentPendingEvent(OrderEvent, topic="order.payment_pending"):
 
 
 class OrderConfirmedEvent(OrderEvent, topic="order.confirmed"):
-    """Paid and promised: the order will be fulfilled."""
+    """Paid and promised: the order will be fulfilled. What comes later is in `detail`: by SKU, how many and by when."""
 
 
 class OrderCancelledEvent(OrderEvent, topic="order.cancelled"):
@@ -165,6 +193,10 @@ class OrderPartiallyFulfilledEvent(OrderEvent, topic="order.partially_fulfilled"
 
 class OrderFulfilledEvent(OrderEvent, topic="order.fulfilled"):
     """Every live line is packed and labeled."""
+
+
+class OrderStockArrivedEvent(OrderEvent, topic="order.stock_arrived"):
+    """What some lines waited for is there and will be sent; `detail` says what."""
 
 
 class OrderShippedEvent(OrderEvent, topic="order.shipped"):

@@ -65,6 +65,27 @@ class Pick(Value):
     quantity: Units
 
 
+Kits = Annotated[dict[Sku, dict[Sku, Quantity]], Field(max_length=MAX_LINES)]
+"""Which of the SKUs are kits, to be put together where they are picked: units of each component in one of it."""
+
+
+class WaitKind(StrEnum):
+    """Why units are promised that are not there."""
+
+    BACKORDER = "backorder"
+    PREORDER = "preorder"
+    PRODUCTION = "production"
+
+
+class Wait(Value):
+    """So many units of a SKU that are promised for later."""
+
+    sku: Sku
+    quantity: Units
+    kind: WaitKind
+    promised_at: Instant
+
+
 class FulfillmentStatus(StrEnum):
     """The life of a shipment (REQUIREMENTS F1)."""
 

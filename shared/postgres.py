@@ -143,7 +143,7 @@ class PostgresTransaction:
         self, needs: Sequence[Need], command_keys: Sequence[str], claim: str = "", claims: Sequence[Any] = ()
     ) -> tuple[Sequence[Any], Seen]:
         """Everything that waits for nobody's lock, in one look; the clock is read with it."""
-        selects = [sql_of(need.table).select_all(need.by) for need in needs]
+        selects = [sql_of(need.table).select(need) for need in needs]
         arguments = [sorted(need.values) for need in needs]
         if command_keys:
             selects.append(self.sql.select_answers)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy.dialects import postgresql
 
-from shared.table import Discipline, Key, Table
+from shared.table import Discipline, Key, Need, Table
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ARGUMENT = re.compile(r"\$(\d+)")
@@ -76,6 +76,18 @@ class TableSql:
         return (
             f"SELECT array_agg(ROW({', '.join(self.columns)})) FROM {self.full}"
             f" WHERE {by} = ANY($1::{self.types[by]}[])"
+        )
+
+    def select(self, need: Need) -> str:
+        """`select_all`, or the first few of each value."""
+        if not need.limit:
+            return self.select_all(need.by)
+        columns = ", ".join(f"first.{column}" for column in self.columns)
+        order = ", ".join((need.order, *(column for column in self.table.key if column != need.order)))
+        return (
+            f"SELECT array_agg(ROW({columns})) FROM unnest($1::{self.types[need.by]}[]) AS wanted(value)"
+            f" CROSS JOIN LATERAL (SELECT * FROM {self.full} WHERE {need.by} = wanted.value"
+            f" ORDER BY {order} LIMIT {need.limit:d}) AS first"
         )
 
     def _unnest(self, columns: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 The column names of the SQL table are the field names of the row class, less the two instants the database keeps itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from functools import cached_property
@@ -82,15 +82,29 @@ _NOTHING: Final = frozenset((None,))
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Rows a decision wants to see: those whose column `by` is one of `values`; at most `limit` by `order_by`."""
+    """Rows a decision wants to see: those whose column `by` is one of `values`; of each value only the first
+    `limit` by the column `order`, then by key, where a limit is given."""
 
     table: Table[Any]
     by: str
     values: frozenset[Any]
+    order: str = ""
+    limit: int = 0
 
     @staticmethod
     def of(table: Table[Any], by: str, *values: Any) -> "Need":
         return Need(table, by, frozenset(values) - _NOTHING)
+
+    @staticmethod
+    def first(limit: int, table: Table[Any], by: str, *values: Any, order: str) -> "Need":
+        """A bounded range; `by` is a column that nobody asks for in whole."""
+        if table.discipline is Discipline.LOCKED:
+            raise TypeError(f"{table.name}: hot rows are named by key")
+        return Need(table, by, frozenset(values) - _NOTHING, order, limit)
+
+    def for_values(self, values: Iterable[Any]) -> "Need":
+        """The same question about other values."""
+        return Need(self.table, self.by, frozenset(values), self.order, self.limit)
 
     @property
     def hot(self) -> bool:

@@ -46,6 +46,7 @@ class Rows:
         self._stored: dict[Table[Any], dict[Key, Any]] = {}
         self._current: dict[Table[Any], dict[Key, Any]] = {}
         self._scopes: dict[tuple[Table[Any], str], dict[Any, dict[Key, None]]] = {}
+        self._asked: dict[tuple[Table[Any], str], Need] = {}
         self._moves: dict[tuple[Table[Any], Key], list[Any]] = {}
         self._added: list[Any] = []
         self._timers: dict[tuple[str, str], Timer | None] = {}
@@ -58,22 +59,25 @@ class Rows:
     def missing(self, needs: Iterable[Need]) -> list[Need]:
         """What of `needs` is not loaded yet, merged to one need per table and column, tables in a fixed order."""
         merged: dict[tuple[Table[Any], str], set[Any]] = {}
+        asked: dict[tuple[Table[Any], str], Need] = {}
         for need in needs:
             wanted = merged.get((need.table, need.by))
             if wanted is None:
                 wanted = merged[(need.table, need.by)] = set()
+                asked[(need.table, need.by)] = need
             wanted |= need.values
         for place, wanted in merged.items():
             if (have := self._scopes.get(place)) is not None:
                 wanted -= have.keys()
         return [
-            Need(table, by, frozenset(values))
-            for (table, by), values in sorted(merged.items(), key=lambda item: (item[0][0].name, item[0][1]))
+            asked[place].for_values(values)
+            for place, values in sorted(merged.items(), key=lambda item: (item[0][0].name, item[0][1]))
             if values
         ]
 
     def loaded(self, need: Need, found: Iterable[Any]) -> None:
         scope = self._scopes.setdefault((need.table, need.by), {})
+        self._asked[(need.table, need.by)] = need
         for value in need.values:
             scope.setdefault(value, {})
         stored = self._stored.setdefault(need.table, {})
@@ -86,7 +90,7 @@ class Rows:
 
     def seen(self) -> list[Need]:
         """Everything loaded so far, as needs."""
-        return [Need(table, by, frozenset(scope)) for (table, by), scope in self._scopes.items()]
+        return [self._asked[place].for_values(scope) for place, scope in self._scopes.items()]
 
     def loaded_again(self, need: Need, found: Sequence[Any]) -> None:
         """The same rows as they stand now, before anything was decided on them."""
@@ -100,9 +104,17 @@ class Rows:
     def get(self, table: Table[R], *key: Any) -> R | None:
         """The row with this key, as the messages before this one left it; None when there is none."""
         row = self._newest(table, key)
-        if row is None and not self._covers(table, key):
+        if row is None and not self.looked_for(table, key):
             raise NotLoaded(f"{table.name} {key}")
         return cast("R | None", row)
+
+    def looked_for(self, table: Table[Any], key: Key) -> bool:
+        """Whether a row with this key was asked for, so that its absence means something."""
+        for column, value in zip(table.key, key, strict=True):
+            scope = self._scopes.get((table, column))
+            if scope is not None and value in scope:
+                return True
+        return False
 
     def _newest(self, table: Table[Any], key: Key) -> Any:
         if moves := self._overlay.moves.get((table, key)):
@@ -134,7 +146,7 @@ class Rows:
         key = table.key_of(row)
         # a row born here under a fresh id has nothing to be loaded; should its key exist, the insert conflicts
         newborn = table.discipline is Discipline.VERSIONED and row.version == 0
-        before = self.get(table, *key) if not newborn or self._covers(table, key) else self._newest(table, key)
+        before = self.get(table, *key) if not newborn or self.looked_for(table, key) else self._newest(table, key)
         if table.discipline is Discipline.VERSIONED:
             row = _with_version(row, before, 1 if before is None else cast(Any, before).version + 1)
         self._overlay.moves.setdefault((table, key), []).append(row)
@@ -145,13 +157,6 @@ class Rows:
 
     def clear_timer(self, name: str, owner: Any) -> None:
         self._overlay.timers[(name, str(owner))] = None
-
-    def _covers(self, table: Table[Any], key: Key) -> bool:
-        for column, value in zip(table.key, key, strict=True):
-            scope = self._scopes.get((table, column))
-            if scope is not None and value in scope:
-                return True
-        return False
 
     # -- merging (the frame) -------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ def request_fulfillment(
             warehouse=warehouse,
             ship_to=command.ship_to,
             picks=picks,
+            kits={sku: parts for sku, parts in command.kits.items() if any(pick.sku == sku for pick in picks)},
         )
         said.append(Ask(order, key=f"fulfillment/{shipment.id}/ship/do"))
     return [FulfillmentRequested(order_id=command.order_id, fulfillment_ids=tuple(row.id for row in created)), *said]

@@ -6,12 +6,15 @@ from the same turns, so they cannot disagree.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from contracts.values import Pick
+from services.inventory import waiting
+from services.inventory.waiting import Later
 from shared.frozen import replace
 from shared.machine import Machine
 
@@ -146,16 +149,22 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """So many units of a SKU out of one warehouse, of which `shipped` have left."""
+    """So many units of a SKU out of one warehouse, of which `shipped` have left. Of a kit no unit lies anywhere:
+    `parts` are the units of each component in one of it, and those are what is taken."""
 
     warehouse: str
     sku: str
     quantity: int
     shipped: int = 0
+    parts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
         return self.quantity - self.shipped
+
+    def units(self, quantity: int) -> Iterable[tuple[str, int]]:
+        """(sku, units) that `quantity` of this are on the shelf."""
+        return ((part, each * quantity) for part, each in self.parts.items()) if self.parts else ((self.sku, quantity),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +172,7 @@ class Reservation:
     """What an order was promised: one row per order, kept for ever.
 
     `hold_key` is the key of the command that asked for the hold: its run hears of the expiry under it.
-    `picks` are `Taken` as JSON; `fulfillments` are the shipments already counted.
+    `picks` are `Taken` as JSON; `waits` what is promised for later; `fulfillments` are the shipments already counted.
     """
 
     order_id: UUID
@@ -172,16 +181,22 @@ class Reservation:
     hold_key: str
     picks: list[dict[str, Any]]
     fulfillments: list[str]
+    waits: list[dict[str, Any]] = field(default_factory=list)
     version: int = 0
 
     @property
     def taken(self) -> tuple[Taken, ...]:
         return tuple(Taken(**pick) for pick in self.picks)
 
+    @property
+    def later(self) -> tuple[Later, ...]:
+        return waiting.from_json(self.waits)
+
 
 def as_json(picks: Iterable[Taken]) -> list[dict[str, Any]]:
     return [
         {"warehouse": pick.warehouse, "sku": pick.sku, "quantity": pick.quantity, "shipped": pick.shipped}
+        | ({"parts": dict(pick.parts)} if pick.parts else {})
         for pick in picks
     ]
 
@@ -204,10 +219,12 @@ class UnitsTurn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The reservation as it will stand, and what its units do."""
+    """The reservation as it will stand, what its units do, and what joins or leaves the queues of what is not there."""
 
     reservation: Reservation
     turns: tuple[UnitsTurn, ...] = ()
+    queues: tuple[Later, ...] = ()
+    unqueues: tuple[Later, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +235,16 @@ class Shortage:
     unknown: tuple[str, ...] = ()
 
 
-Take = Callable[[Mapping[str, int]], "tuple[Taken, ...] | Shortage"]
-"""Asks the strategy for units per SKU, against the shelves as they stand now."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where every unit of an order comes from: taken now, or promised for later."""
+
+    taken: tuple[Taken, ...]
+    later: tuple[Later, ...] = ()
+
+
+Take = Callable[[Mapping[str, int]], Plan | Shortage]
+"""Asks for units per SKU, against shelves and queues as they stand now."""
 
 
 def wanted(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -232,7 +257,8 @@ def wanted(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 def promised(reservation: Reservation) -> dict[str, int]:
     """Units per SKU the order was promised."""
-    return wanted((pick.sku, pick.quantity) for pick in reservation.taken)
+    taken = ((pick.sku, pick.quantity) for pick in reservation.taken)
+    return wanted((*taken, *((wish.sku, wish.quantity) for wish in reservation.later)))
 
 
 def turned(shelf: Shelf, turn: Turn, quantity: int) -> Shelf:
@@ -266,11 +292,12 @@ def described(standing: Warehouse | None, code: str, name: str, priority: int, a
 
 def hold(order_id: UUID, units: Mapping[str, int], take: Take, until: datetime, hold_key: str) -> Decided | Shortage:
     """Every line or none."""
-    taken = take(units)
-    if isinstance(taken, Shortage):
-        return taken
-    reservation = Reservation(order_id, HELD, until, hold_key, as_json(taken), [])
-    return Decided(reservation, _all(HOLD, taken))
+    plan = take(units)
+    if isinstance(plan, Shortage):
+        return plan
+    waits = waiting.as_json(plan.later)
+    reservation = Reservation(order_id, HELD, until, hold_key, as_json(plan.taken), [], waits)
+    return Decided(reservation, _all(HOLD, plan.taken), queues=plan.later)
 
 
 def extend(reservation: Reservation, until: datetime) -> Reservation:
@@ -284,7 +311,7 @@ def lapse(reservation: Reservation, now: datetime) -> Decided | None:
     """The timer rang: the stock goes back. None when it was committed, released or extended before."""
     if reservation.status is not HELD or reservation.held_until > now:
         return None
-    return Decided(_moved(reservation, "expire"), _all(LET_GO_OF_HOLD, reservation.taken))
+    return Decided(_moved(reservation, "expire"), _all(LET_GO_OF_HOLD, reservation.taken), unqueues=reservation.later)
 
 
 def commit(reservation: Reservation, take: Take) -> Decided | Shortage:
@@ -296,11 +323,11 @@ def commit(reservation: Reservation, take: Take) -> Decided | Shortage:
         case ReservationStatus.HELD:
             return Decided(_moved(reservation, "commit"), _all(ALLOCATE_HELD, reservation.taken))
         case ReservationStatus.EXPIRED:
-            taken = take(promised(reservation))
-            if isinstance(taken, Shortage):
-                return taken
-            again = replace(_moved(reservation, "commit"), picks=as_json(taken))
-            return Decided(again, _all(ALLOCATE_FREE, taken))
+            plan = take(promised(reservation))
+            if isinstance(plan, Shortage):
+                return plan
+            again = replace(_moved(reservation, "commit"), picks=as_json(plan.taken), waits=waiting.as_json(plan.later))
+            return Decided(again, _all(ALLOCATE_FREE, plan.taken), queues=plan.later)
         case ReservationStatus.COMMITTED | ReservationStatus.SHIPPED:
             return Decided(reservation)
         case ReservationStatus.RELEASED:
@@ -311,17 +338,38 @@ def release(reservation: Reservation) -> Decided:
     """What was promised and has not left is free again."""
     match reservation.status:
         case ReservationStatus.HELD:
-            return Decided(_moved(reservation, "release"), _all(LET_GO_OF_HOLD, reservation.taken))
+            turn = LET_GO_OF_HOLD
         case ReservationStatus.COMMITTED:
-            return Decided(_moved(reservation, "release"), _all(LET_GO_OF_ALLOCATED, reservation.taken))
+            turn = LET_GO_OF_ALLOCATED
         case ReservationStatus.EXPIRED:
             return Decided(_moved(reservation, "release"))
         case ReservationStatus.RELEASED | ReservationStatus.SHIPPED:
             return Decided(reservation)
+    return Decided(_moved(reservation, "release"), _all(turn, reservation.taken), unqueues=reservation.later)
 
 
-def ship(reservation: Reservation, fulfillment_id: UUID, shipped: Iterable[tuple[str, str, int]]) -> Decided:
-    """Units (warehouse, sku, quantity) left with a shipment; a shipment counts once.
+def serve(reservation: Reservation, sku: str, taken: tuple[Taken, ...]) -> Decided:
+    """What the order waited for is there: held, or allocated if it is paid."""
+    turn = HOLD if reservation.status is HELD else ALLOCATE_FREE
+    served = tuple(wish for wish in reservation.later if wish.sku == sku)
+    waits = waiting.as_json(wish for wish in reservation.later if wish.sku != sku)
+    picks = as_json(_together((*reservation.taken, *taken)))
+    return Decided(replace(reservation, picks=picks, waits=waits), _all(turn, taken), unqueues=served)
+
+
+def _together(picks: Iterable[Taken]) -> list[Taken]:
+    """At most one pick per SKU and warehouse."""
+    found: dict[tuple[str, str], Taken] = {}
+    for pick in picks:
+        known = found.get((pick.warehouse, pick.sku))
+        found[pick.warehouse, pick.sku] = (
+            pick if known is None else replace(known, quantity=known.quantity + pick.quantity)
+        )
+    return list(found.values())
+
+
+def ship(reservation: Reservation, fulfillment_id: UUID, shipped: Iterable[Pick]) -> Decided:
+    """Units left with a shipment; a shipment counts once.
 
     What the order no longer has allocated left all the same: it comes out of what is free, and when nothing is, the
     message is parked, for then a promise to somebody else is broken and a person must know.
@@ -329,21 +377,23 @@ def ship(reservation: Reservation, fulfillment_id: UUID, shipped: Iterable[tuple
     if str(fulfillment_id) in reservation.fulfillments:
         return Decided(reservation)
     picks = {(pick.warehouse, pick.sku): pick for pick in reservation.taken}
-    turns: list[UnitsTurn] = []
-    for warehouse, sku, quantity in shipped:
+    turns: Counter[tuple[Turn, str, str]] = Counter()
+    for gone in shipped:
+        warehouse, sku, quantity = gone.warehouse, gone.sku, gone.quantity
         pick = picks.get((warehouse, sku))
         own = min(quantity, pick.left) if pick is not None and reservation.status is COMMITTED else 0
         if pick is not None and own:
             picks[warehouse, sku] = replace(pick, shipped=pick.shipped + own)
-            turns.append(UnitsTurn(SHIP_ALLOCATED, sku, warehouse, own))
+            turns.update({(SHIP_ALLOCATED, part, warehouse): units for part, units in pick.units(own)})
         if quantity > own:
-            turns.append(UnitsTurn(SHIP_FREE, sku, warehouse, quantity - own))
+            left = pick or Taken(warehouse, sku, quantity)
+            turns.update({(SHIP_FREE, part, warehouse): units for part, units in left.units(quantity - own)})
     counted = replace(
         reservation, picks=as_json(picks.values()), fulfillments=[*reservation.fulfillments, str(fulfillment_id)]
     )
-    if counted.status is COMMITTED and not any(pick.left for pick in picks.values()):
+    if counted.status is COMMITTED and not counted.waits and not any(pick.left for pick in picks.values()):
         counted = _moved(counted, "ship")
-    return Decided(counted, tuple(turns))
+    return Decided(counted, _each(turns))
 
 
 def _moved(reservation: Reservation, on: str) -> Reservation:
@@ -351,5 +401,12 @@ def _moved(reservation: Reservation, on: str) -> Reservation:
 
 
 def _all(turn: Turn, taken: Iterable[Taken]) -> tuple[UnitsTurn, ...]:
-    """Every unit that has not shipped takes the turn."""
-    return tuple(UnitsTurn(turn, pick.sku, pick.warehouse, pick.left) for pick in taken if pick.left)
+    """Every unit that has not shipped takes the turn; two picks of one shelf take it together."""
+    turns: Counter[tuple[Turn, str, str]] = Counter()
+    for pick in taken:
+        turns.update({(turn, sku, pick.warehouse): units for sku, units in pick.units(pick.left)})
+    return _each(turns)
+
+
+def _each(turns: Counter[tuple[Turn, str, str]]) -> tuple[UnitsTurn, ...]:
+    return tuple(UnitsTurn(*which, units) for which, units in turns.items() if units)

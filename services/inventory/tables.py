@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from contracts.product import Supply
 from services.inventory.domain import RESERVATION, Movement, MovementKind, Receipt, Reservation, Shelf, Warehouse
 from services.inventory.products import Product
+from services.inventory.waiting import WAITING_LINE, Backlog, WaitingLine
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
@@ -145,6 +146,7 @@ RESERVATIONS: Final = Table(
         sa.Column("hold_key", sa.Text, nullable=False),
         sa.Column("picks", JSONB, nullable=False),
         sa.Column("fulfillments", JSONB, nullable=False),
+        sa.Column("waits", JSONB, nullable=False, server_default="[]"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(RESERVATION, "status"),
@@ -155,5 +157,62 @@ RESERVATIONS: Final = Table(
     fixed=frozenset({"hold_key"}),
 )
 
-TABLES: Final[tuple[Table[Any], ...]] = (WAREHOUSES, PRODUCTS, SHELVES, MOVEMENTS, RECEIPTS, RESERVATIONS)
-MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (("reservations", "status", RESERVATION),)
+WAITING_LINES: Final = Table(
+    WaitingLine,
+    sa.Table(
+        "waiting_lines",
+        METADATA,
+        sa.Column("order_id", sa.Uuid, primary_key=True),
+        sa.Column("sku", sa.Text, primary_key=True),
+        sa.Column("quantity", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("promised_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("queue", sa.Text),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        states_check(WAITING_LINE, "status"),
+        sa.CheckConstraint("quantity > 0", name="a_line_waits_for_something"),
+        sa.CheckConstraint("kind IN ('backorder', 'preorder', 'production')", name="kind_is_declared"),
+        sa.CheckConstraint("(status = 'waiting') = (queue IS NOT NULL)", name="who_waits_is_in_a_queue"),
+        sa.Index(
+            "waiting_lines_by_promise",
+            "queue",
+            "promised_at",
+            "order_id",
+            postgresql_where=sa.text("queue IS NOT NULL"),
+        ),
+    ),
+    key=("order_id", "sku"),
+    discipline=Discipline.VERSIONED,
+)
+
+BACKLOGS: Final = Table(
+    Backlog,
+    sa.Table(
+        "backlogs",
+        METADATA,
+        sa.Column("sku", sa.Text, primary_key=True),
+        sa.Column("units", sa.BigInteger, nullable=False),
+        *instants(),
+        sa.CheckConstraint("units >= 0", name="units_are_not_negative"),
+        postgresql_with={"fillfactor": 50},
+    ),
+    key=("sku",),
+    discipline=Discipline.LOCKED,
+)
+
+TABLES: Final[tuple[Table[Any], ...]] = (
+    WAREHOUSES,
+    PRODUCTS,
+    SHELVES,
+    MOVEMENTS,
+    RECEIPTS,
+    RESERVATIONS,
+    WAITING_LINES,
+    BACKLOGS,
+)
+MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
+    ("reservations", "status", RESERVATION),
+    ("waiting_lines", "status", WAITING_LINE),
+)

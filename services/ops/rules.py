@@ -38,6 +38,13 @@ def _picks(rows: str) -> str:
     return _PICKS.replace("{rows}", rows)
 
 
+_UNITS: Final = """inventory.reservations r,
+                  jsonb_to_recordset(r.picks) AS pick(warehouse text, sku text, quantity bigint, shipped bigint,
+                                                      parts jsonb),
+                  LATERAL (SELECT coalesce(part.key, pick.sku) AS sku, coalesce(part.value::bigint, 1) AS each
+                           FROM (SELECT) AS one LEFT JOIN jsonb_each_text(pick.parts) AS part ON true) AS unit"""
+"""What reservations take from shelves: of a kit its parts."""
+
 STOCK: Final = (
     Rule(
         "never oversold",
@@ -51,7 +58,8 @@ STOCK: Final = (
         "counters are the sum of movements",
         "what a shelf says is what its movements add up to",
         """SELECT coalesce(s.sku, m.sku) || ' in ' || coalesce(s.warehouse, m.warehouse) AS subject,
-                  (s.on_hand, s.held, s.allocated) IS NOT DISTINCT FROM (m.on_hand, m.held, m.allocated) AS holds,
+                  (s.on_hand, s.held, s.allocated) IS NOT DISTINCT FROM
+                      (coalesce(m.on_hand, 0), coalesce(m.held, 0), coalesce(m.allocated, 0)) AS holds,
                   format('shelf %s/%s/%s, movements %s/%s/%s',
                          s.on_hand, s.held, s.allocated, m.on_hand, m.held, m.allocated) AS found
            FROM inventory.shelves s
@@ -66,9 +74,9 @@ STOCK: Final = (
         f"""SELECT s.sku || ' in ' || s.warehouse AS subject, s.held = coalesce(r.held, 0) AS holds,
                   format('held %s, reserved %s', s.held, coalesce(r.held, 0)) AS found
            FROM inventory.shelves s
-           LEFT JOIN (SELECT pick.sku, pick.warehouse, sum(pick.quantity - pick.shipped)::bigint AS held
-                      FROM inventory.reservations r, {_picks("r")} WHERE r.status = 'held'
-                      GROUP BY pick.sku, pick.warehouse) r ON r.sku = s.sku AND r.warehouse = s.warehouse""",
+           LEFT JOIN (SELECT unit.sku, pick.warehouse, sum((pick.quantity - pick.shipped) * unit.each)::bigint AS held
+                      FROM {_UNITS} WHERE r.status = 'held' GROUP BY unit.sku, pick.warehouse) r
+             ON r.sku = s.sku AND r.warehouse = s.warehouse""",
     ),
     Rule(
         "allocated stock is promised",
@@ -76,9 +84,10 @@ STOCK: Final = (
         f"""SELECT s.sku || ' in ' || s.warehouse AS subject, s.allocated = coalesce(r.allocated, 0) AS holds,
                   format('allocated %s, committed and not shipped %s', s.allocated, coalesce(r.allocated, 0)) AS found
            FROM inventory.shelves s
-           LEFT JOIN (SELECT pick.sku, pick.warehouse, sum(pick.quantity - pick.shipped)::bigint AS allocated
-                      FROM inventory.reservations r, {_picks("r")} WHERE r.status = 'committed'
-                      GROUP BY pick.sku, pick.warehouse) r ON r.sku = s.sku AND r.warehouse = s.warehouse""",
+           LEFT JOIN (SELECT unit.sku, pick.warehouse,
+                             sum((pick.quantity - pick.shipped) * unit.each)::bigint AS allocated
+                      FROM {_UNITS} WHERE r.status = 'committed' GROUP BY unit.sku, pick.warehouse) r
+             ON r.sku = s.sku AND r.warehouse = s.warehouse""",
     ),
     Rule(
         "what shipped left its shelf",
@@ -86,12 +95,43 @@ STOCK: Final = (
         f"""SELECT coalesce(f.order_id, m.order_id)::text || ' ' || coalesce(f.sku, m.sku) AS subject,
                   f.quantity IS NOT DISTINCT FROM m.quantity AS holds,
                   format('shipped %s, off the shelves %s', coalesce(f.quantity, 0), coalesce(m.quantity, 0)) AS found
-           FROM (SELECT f.order_id, pick.sku, pick.warehouse, sum(pick.quantity)::bigint AS quantity
-                 FROM fulfillment.fulfillments f, {_picks("f")} WHERE f.reached IN ('shipped', 'delivered', 'lost')
-                 GROUP BY 1, 2, 3) f
+           FROM (SELECT f.order_id, unit.sku, sent.warehouse, sum(sent.quantity * unit.each)::bigint AS quantity
+                 FROM fulfillment.fulfillments f,
+                      jsonb_to_recordset(f.picks) AS sent(warehouse text, sku text, quantity bigint),
+                      LATERAL (SELECT DISTINCT unit.sku, unit.each FROM {_UNITS}
+                               WHERE r.order_id = f.order_id AND pick.sku = sent.sku) AS unit
+                 WHERE f.reached IN ('shipped', 'delivered', 'lost') GROUP BY 1, 2, 3) f
            FULL JOIN (SELECT order_id, sku, warehouse, sum(quantity)::bigint AS quantity
                       FROM inventory.movements WHERE kind = 'ship' GROUP BY 1, 2, 3) m
              ON m.order_id = f.order_id AND m.sku = f.sku AND m.warehouse = f.warehouse""",
+        settled=True,
+    ),
+    Rule(
+        "who waits is in the queue",
+        "what reservations promise for later stands in the queues, and the books add the queues up",
+        """SELECT coalesce(p.sku, q.sku, b.sku) AS subject,
+                  (coalesce(p.units, 0), coalesce(q.units, 0)) = (coalesce(b.units, 0), coalesce(b.units, 0)) AS holds,
+                  format('promised %s, in the queue %s, booked %s', coalesce(p.units, 0), coalesce(q.units, 0),
+                         coalesce(b.units, 0)) AS found
+           FROM (SELECT wish.sku, sum(wish.quantity)::bigint AS units
+                 FROM inventory.reservations r, jsonb_to_recordset(r.waits) AS wish(sku text, quantity bigint)
+                 WHERE r.status IN ('held', 'committed') GROUP BY 1) p
+           FULL JOIN (SELECT queue AS sku, sum(quantity)::bigint AS units FROM inventory.waiting_lines
+                      WHERE queue IS NOT NULL GROUP BY 1) q ON q.sku = p.sku
+           FULL JOIN inventory.backlogs b ON b.sku = coalesce(p.sku, q.sku)""",
+    ),
+    Rule(
+        "nobody waits for what lies there",
+        "free units of a released SKU serve its queue",
+        """SELECT b.sku AS subject,
+                  q.first IS NULL OR coalesce(s.free, 0) < q.first OR coalesce(p.release_at > now(), false) AS holds,
+                  format('%s free, the first in the queue waits for %s', s.free, q.first) AS found
+           FROM inventory.backlogs b
+           LEFT JOIN (SELECT DISTINCT ON (queue) queue AS sku, quantity AS first FROM inventory.waiting_lines
+                      WHERE queue IS NOT NULL ORDER BY queue, promised_at, order_id) q ON q.sku = b.sku
+           LEFT JOIN (SELECT sku, sum(greatest(0, on_hand - held - allocated - safety_stock)) AS free
+                      FROM inventory.shelves GROUP BY sku) s ON s.sku = b.sku
+           LEFT JOIN inventory.products p ON p.sku = b.sku""",
         settled=True,
     ),
     Rule(

@@ -41,7 +41,7 @@ from contracts.payment import (
     PaymentReleased,
     ReleasePayment,
 )
-from contracts.values import Pick, SkuQuantity
+from contracts.values import Pick, SkuQuantity, Wait
 from services.orchestrator.saga import Phase, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
 from shared.ids import id_from
@@ -137,7 +137,9 @@ class Checkout:
 
     def confirm_order(self) -> ConfirmOrder:
         return ConfirmOrder(
-            order_id=self.order_id, picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"])
+            order_id=self.order_id,
+            picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
+            waits=tuple(Wait.model_validate(wait) for wait in self.facts.get("waits", ())),
         )
 
     def request_fulfillment(self) -> RequestFulfillment:
@@ -145,6 +147,7 @@ class Checkout:
             order_id=self.order_id,
             ship_to=self.asked_for["checkout"]["shipping_address"],
             picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
+            kits=self.facts.get("kits", {}),
         )
 
     # -- what the engine asks of a state -------------------------------------------------------------------------
@@ -157,7 +160,8 @@ class Checkout:
             case StockHeld():
                 return {"held_until": message.until.isoformat()}
             case StockCommitted():
-                return {"picks": [pick.model_dump() for pick in message.picks]}
+                found = message.model_dump(mode="json", include={"picks", "waits", "kits"})
+                return {name: value for name, value in found.items() if value or name == "picks"}
         return {}
 
     def waits_until(self, now: datetime, message: Message | None = None) -> datetime:

@@ -14,6 +14,7 @@ from contracts.checkout import (
     RefundConcluded,
     RequestRefund,
 )
+from contracts.inventory import WaitingServed
 from contracts.message import MESSAGES, Message
 from contracts.saga import OperateRun, RunOverdue
 from services.orchestrator import engine
@@ -145,6 +146,20 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         }
         run = _new_run("refund", run_id, request.order_id, moment, asked_for)
         return _keep(rows, None, engine.begin(SAGAS["refund"], run, moment.now))
+
+    @orchestrator.hears(WaitingServed, needs=lambda fact: [Need.of(RUNS, "order_id", fact.order_id)])
+    def waiting_served(fact: WaitingServed, rows: Rows, moment: Moment) -> list[Said | WaitingServed]:
+        """Send what an order waited for. While the order is being changed it waits, however long that takes."""
+        if any(run.changing is not None for run in rows.where(RUNS, "order_id", fact.order_id)):
+            raise NotYet("order_busy: another change of this order is under way", [fact])
+        run_id = moment.new_id()
+        asked_for = {
+            "order_id": str(fact.order_id),
+            "run_id": str(run_id),
+            "picks": [pick.model_dump() for pick in fact.picks],
+        }
+        run = _new_run("release", run_id, fact.order_id, moment, asked_for)
+        return _keep(rows, None, engine.begin(SAGAS["release"], run, moment.now))
 
     def hear_answer(message: Message, rows: Rows, moment: Moment) -> list[Said]:
         """An answer advances the run its command key names, and no other."""

@@ -14,6 +14,7 @@ from contracts.inventory import (
 from contracts.message import Message
 from contracts.order import (
     CancelRefused,
+    LinesReserved,
     OrderCancelled,
     OrderConfirmed,
     OrderPlaced,
@@ -33,6 +34,7 @@ from contracts.payment import (
 )
 from services.orchestrator.checkout import CHECKOUT
 from services.orchestrator.refund import REFUND
+from services.orchestrator.release import RELEASE
 from services.orchestrator.saga import RECORD, UNDO_AGAIN, Answers, Late, Phase
 
 WAITING, UNDOING, COMPLETED, CANCELLED = Phase.WAITING, Phase.UNDOING, Phase.COMPLETED, Phase.CANCELLED
@@ -101,5 +103,10 @@ LATE_REFUND = Answers(
     ],
 )
 
-LATE = {"checkout": LATE_CHECKOUT, "refund": LATE_REFUND}
-SAGAS = {"checkout": CHECKOUT, "refund": REFUND}
+LATE_RELEASE = Answers(
+    RELEASE,
+    _always_record(LinesReserved, FulfillmentRequested, CommandWithdrawn, KeyReused),  # said twice: it never goes back
+)
+
+LATE = {"checkout": LATE_CHECKOUT, "refund": LATE_REFUND, "release": LATE_RELEASE}
+SAGAS = {"checkout": CHECKOUT, "refund": REFUND, "release": RELEASE}

@@ -3,6 +3,7 @@
 Whatever an order hears ends as lines of its story, written with the change itself.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial, update_wrapper
@@ -17,6 +18,7 @@ from contracts.order import (
     CancelOrder,
     CancelRefused,
     ConfirmOrder,
+    LinesReserved,
     OpenRefund,
     OrderCancelled,
     OrderCancelledEvent,
@@ -33,18 +35,21 @@ from contracts.order import (
     OrderRefundedEvent,
     OrderRefused,
     OrderShippedEvent,
+    OrderStockArrivedEvent,
     PaymentAwaited,
     PlaceOrder,
     RefundAbandoned,
     RefundOpened,
     RefundRefused,
     RefundSettled,
+    ReserveLines,
     ReturnWindowPassed,
     SettleRefund,
 )
 from contracts.story import StoryFact
+from contracts.values import Address
 from services.order.domain import No, Order, OrderPolicy, given_back, new_order, same_refund, set_aside, settled
-from services.order.items import Item, followed, items_of, moved, progress
+from services.order.items import Item, followed, items_of, moved, progress, promised
 from services.order.lifecycle import PROGRESS, TRACK, UNPAID, OrderState, way
 from services.order.shipments import parcels, told
 from services.order.story import Actor, ActorKind, Cause, Story, said_before
@@ -110,15 +115,46 @@ def confirm_order(
     story = Story(order, _cause(moment))
     if order.state is OrderState.CREATED:
         story.move("await payment", quietly=True)  # in passing: the money was there at once
-    items = moved(rows.where(ITEMS, "order_id", order.id), "reserve")
+    items = promised(rows.where(ITEMS, "order_id", order.id), command.waits)
     for item in items:
         rows.put(item)
     picks = [pick.model_dump() for pick in command.picks]
+    waits = [wait.model_dump(mode="json") for wait in command.waits]
     story.move(
-        "confirm", metadata={"items": _statuses(items), "picks": picks}
+        "confirm",
+        metadata={"items": _statuses(items), "picks": picks} | ({"waits": waits} if waits else {}),
+        detail={wait.sku: f"{wait.quantity} by {wait.promised_at:%Y-%m-%d}, {wait.kind}" for wait in command.waits},
     )  # raises on a cancelled order: kept, and seen as stuck
     _follow(story, _followed(rows, order.id), rows, policy, moment.now)
     return [OrderConfirmed(order_id=order.id), *_written(story, rows)]
+
+
+def reserve_lines(
+    command: ReserveLines, rows: Rows, moment: Moment
+) -> Annotated[list[Said], LinesReserved, OrderStockArrivedEvent]:
+    """What some lines waited for is there. A line of which a part went ahead is further than that already."""
+    order = _known(rows, command.order_id)
+    if order.state in UNPAID:
+        raise NotYet("not_confirmed: its lines wait for nothing yet")
+    arrived = {pick.sku for pick in command.picks}
+    items = moved((item for item in rows.where(ITEMS, "order_id", order.id) if item.sku in arrived), "reserve")
+    for item in items:
+        rows.put(item)
+    units = Counter[str]()
+    for pick in command.picks:
+        units[pick.sku] += pick.quantity
+    story = Story(order, _cause(moment))
+    story.tell(
+        "order.stock_arrived",
+        metadata={
+            "items": _statuses(items),
+            "picks": [pick.model_dump() for pick in command.picks],
+        },
+        detail={sku: str(quantity) for sku, quantity in units.items()},
+        public=OrderStockArrivedEvent,
+    )
+    ship_to = Address.model_validate(order.shipping_address)
+    return [LinesReserved(order_id=order.id, ship_to=ship_to), *_written(story, rows)]
 
 
 def cancel_order(
@@ -382,6 +418,7 @@ def make_consumer(policy: OrderPolicy) -> Consumer:
     order.hears(PlaceOrder, needs=_new)(place_order)
     order.hears(PaymentAwaited, needs=_header)(payment_awaited)
     order.hears(ConfirmOrder, needs=_whole)(_under(policy, confirm_order))
+    order.hears(ReserveLines, needs=_lines)(reserve_lines)
     order.hears(CancelOrder, needs=_lines)(cancel_order)
     order.hears(OpenRefund, needs=_refund)(open_refund)
     order.hears(AbandonRefund, needs=_refund)(abandon_refund)

@@ -1,11 +1,12 @@
 """What a line costs adds up to the order; how a line stands follows from what its shipments carry."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from contracts.order import PlaceOrder
+from contracts.values import Wait, WaitKind
 from services.order.lifecycle import ITEM, ITEM_TRACK, ItemStatus, OrderState, way
 from services.order.shipments import ARRIVED, LABELED, LEFT, NEARNESS, Shipment, goods
 from shared.frozen import replace
@@ -95,6 +96,19 @@ def followed(items: Sequence[Item], shipments: Sequence[Shipment]) -> list[list[
 def moved(items: Iterable[Item], on: str) -> list[Item]:
     """The lines that this moves, moved. The others stay: one line's end is no obstacle to another's."""
     return [replace(item, status=ITEM.to(item.status, on)) for item in items if (item.status, on) in _POSSIBLE]
+
+
+LATER: Final[Mapping[WaitKind, str]] = {
+    WaitKind.BACKORDER: "backorder",
+    WaitKind.PREORDER: "preorder",
+    WaitKind.PRODUCTION: "produce",
+}
+
+
+def promised(items: Iterable[Item], waits: Iterable[Wait]) -> list[Item]:
+    """The lines of a paid order: reserved, or waiting under the name of what they wait for."""
+    kinds = {wait.sku: LATER[wait.kind] for wait in waits}
+    return [line for item in items for line in moved([item], kinds.get(item.sku, "reserve"))]
 
 
 def progress(items: Iterable[Item]) -> OrderState:

@@ -70,6 +70,16 @@ class StoreContract:
         assert await read(rig, PURSES, "id", one.id, new_id()) == [one]
         assert sorted(await read(rig, PURSES, "state", PurseState.PAYING), key=lambda row: row.id) == [one, other]
 
+    async def test_of_a_bounded_range_the_first_of_each_value_are_loaded(self, rig: Rig) -> None:
+        paying = [a_purse(coins=coins) for coins in (30, 10, 20)]
+        paid = [a_purse(coins=coins, state=PurseState.PAYING) for coins in (2, 1)]
+        await written(rig, Changes(inserts={PURSES: [*paying, *paid]}))
+        await written(rig, Changes(waves=[{PURSES: [moved(purse, PurseState.PAID) for purse in paid]}]))
+        async with rig.store.transaction() as tx:
+            need = Need.first(2, PURSES, "state", PurseState.PAYING, PurseState.PAID, order="coins")
+            (found,) = (await tx.load([need])).rows
+        assert sorted(purse.coins for purse in found) == [1, 2, 10, 20]
+
     async def test_what_is_not_committed_never_was(self, rig: Rig) -> None:
         purse, claim = a_purse(), ("toy_till", new_id())
         async with rig.store.transaction() as tx:

@@ -20,6 +20,7 @@ KEPT: Final = "01956000-0000-7000-8000-000000000001"
 GONE: Final = "01956000-0000-7000-8000-000000000002"
 SHIPMENT: Final = "01956000-0000-7000-8000-000000000003"
 RUN: Final = "01956000-0000-7000-8000-000000000004"
+WAITS: Final = "01956000-0000-7000-8000-000000000005"
 ADDRESS: Final = json.dumps({"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"})
 
 WORLD: Final = f"""
@@ -37,10 +38,18 @@ INSERT INTO inventory.reservations (order_id, status, held_until, hold_key, pick
      '["{SHIPMENT}"]', 1),
     ('{GONE}', 'released', now(), 'k', '[{{"warehouse": "leipzig", "sku": "TEA", "quantity": 1, "shipped": 0}}]',
      '[]', 1),
-    (gen_random_uuid(), 'held', now(), 'k', '[{{"warehouse": "leipzig", "sku": "CUP", "quantity": 1, "shipped": 0}}]',
-     '[]', 1),
-    (gen_random_uuid(), 'committed', now(), 'k',
+    (gen_random_uuid(), 'held', now(), 'k',
+     '[{{"warehouse": "leipzig", "sku": "SET", "quantity": 1, "shipped": 0, "parts": {{"CUP": 1}}}}]', '[]', 1),
+    ('{WAITS}', 'committed', now(), 'k',
      '[{{"warehouse": "leipzig", "sku": "CUP", "quantity": 2, "shipped": 0}}]', '[]', 1);
+UPDATE inventory.reservations SET waits = '[{{"sku": "MUG", "quantity": 3}}]' WHERE order_id = '{WAITS}';
+INSERT INTO inventory.products
+    (sku, supply, weight_g, limit_units, lead_days, parts, substitutes, not_from, version)
+VALUES ('MUG', 'backorder', 0, 5, 7, '{{}}', '[]', '[]', 1);
+INSERT INTO inventory.shelves VALUES ('MUG', 'leipzig', 0, 0, 0, 0);
+INSERT INTO inventory.backlogs VALUES ('MUG', 3);
+INSERT INTO inventory.waiting_lines (order_id, sku, quantity, kind, promised_at, status, queue, version)
+VALUES ('{WAITS}', 'MUG', 3, 'backorder', now(), 'waiting', 'MUG', 1);
 INSERT INTO orders.orders (id, storefront, checkout_id, customer_reference, email, currency, shipping_address,
     billing_address, goods_minor, discount_minor, tax_minor, shipping_minor, shipping_tax_minor, total_minor,
     refunded_minor, refund_reserved_minor, state, refund_standing, last_sequence, last_public_sequence, version) VALUES
@@ -109,6 +118,8 @@ BREAKS: Final[dict[str, str | Seen | dict[str, Any]]] = {
     "held stock is reserved": "UPDATE inventory.reservations SET status = 'released' WHERE status = 'held'",
     "allocated stock is promised": "UPDATE inventory.reservations SET status = 'released' WHERE status = 'committed'",
     "what shipped left its shelf": "DELETE FROM inventory.movements WHERE kind = 'ship'",
+    "who waits is in the queue": "UPDATE inventory.backlogs SET units = 4",
+    "nobody waits for what lies there": "UPDATE inventory.shelves SET on_hand = 3 WHERE sku = 'MUG'",
     "stock follows the order": f"UPDATE inventory.reservations SET status = 'released' WHERE order_id = '{KEPT}'",
     "order totals are their lines": f"UPDATE orders.order_items SET tax_minor = 51, subtotal_minor = 951"
     f" WHERE order_id = '{KEPT}'",

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from contracts.checkout import STOREFRONT_REQUESTS
 from contracts.fulfillment import WAREHOUSE_REPORTS
+from contracts.inventory import ReceiveStock
 from contracts.message import Message
 from contracts.saga import OperateRun
 from services.orchestrator.engine import key_of
@@ -70,6 +71,7 @@ class Cluster:
         self.shops = {name: Shop(name) for name in script.SHOPS}
         self.notices: list[WebhookNotice] = []
         self.tasks: list[Task] = []
+        self.deliveries: list[tuple[datetime, ReceiveStock]] = []
         self._open_at = (-1, False)
         self._away: dict[str, datetime] = {}
         self.relay_owner: dict[str, Replica] = {}
@@ -101,6 +103,7 @@ class Cluster:
     def run(self) -> None:
         self._open()
         script.write(self.rng, self.now, self.shops, self.played)
+        self.deliveries = script.deliveries(self.rng, self.now)
         self.faults.on = True
         last = self.now + timedelta(days=DAYS_AT_MOST)
         for self.turn in range(STEPS_AT_MOST):
@@ -122,9 +125,8 @@ class Cluster:
 
     def _open(self) -> None:
         """The shelves are filled before anything can go wrong."""
-        stock = script.stock(self.rng)
-        envelope = envelope_of(stock, id_=self.new_id(), source="warehouse", now=self.now)
-        self.broker.publish(stock.heard_by, (envelope,))
+        for fact in (script.stock(self.rng), *script.products(self.now)):
+            self._from_outside(fact.heard_by, fact, "warehouse", "")
         while self._turn():
             pass
 
@@ -262,6 +264,8 @@ class Cluster:
         soonest = self.warehouse.next_instant()
         if soonest is not None and soonest <= self.now:
             found.append(self._warehouse_reports)
+        if any(at <= self.now for at, _ in self.deliveries):
+            found.append(self._goods_arrive)
         return found
 
     def _owns(self, replica: Replica, relaying: set[str]) -> bool:
@@ -287,6 +291,12 @@ class Cluster:
     def _warehouse_reports(self) -> None:
         for report in self.warehouse.due_reports():
             self._from_outside(WAREHOUSE_REPORTS, report, "warehouse", report.report_id)
+
+    def _goods_arrive(self) -> None:
+        arrived = [fact for at, fact in self.deliveries if at <= self.now]
+        self.deliveries = [(at, fact) for at, fact in self.deliveries if at > self.now]
+        for fact in arrived:
+            self._from_outside(fact.heard_by, fact, "warehouse", "")
 
     def _from_outside(self, queue: str, message: Message, source: str, id_: str, broken: bool = False) -> None:
         envelope = envelope_of(message, id_=self.new_id(), source=source, now=self.now)
@@ -325,6 +335,7 @@ class Cluster:
         instants: Iterable[datetime | None] = (
             *(store.next_due() for name, store in self.stores.items() if name not in self._away),
             *self._away.values(),
+            *(at for at, _ in self.deliveries),
             *(wish.at for shop in self.shops.values() for wish in shop.wishes),
             self.broker.next_instant(),
             self.provider.next_settlement(),

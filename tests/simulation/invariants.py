@@ -42,7 +42,7 @@ def broken(cluster: Cluster) -> list[str]:
 
 def broken_now(scene: Scene) -> list[str]:
     """What must hold at any instant, quiet or not."""
-    checks = (nothing_is_oversold, counters_are_movements, nothing_is_written_down_twice)
+    checks = (nothing_is_oversold, counters_are_movements, queues_are_booked, nothing_is_written_down_twice)
     return [f"{check.__name__}: {sentence}" for check in checks for sentence in check(scene)]
 
 
@@ -66,6 +66,33 @@ def counters_are_movements(cluster: Scene) -> Iterator[str]:
         for name, total in sums[shelf.sku, shelf.warehouse].items():
             if getattr(shelf, name) != total:
                 yield f"{shelf} but the movements of {name} add up to {total}"
+
+
+def queues_are_booked(cluster: Scene) -> Iterator[str]:
+    """Who waits stands in its queue, and the book of a SKU adds up whoever waits for it."""
+    store = cluster.stores["inventory"]
+    waiting = {(line.order_id, line.sku): line.quantity for line in store.rows(inventory.WAITING_LINES) if line.queue}
+    promised = {
+        (row.order_id, wish.sku): wish.quantity
+        for row in store.rows(inventory.RESERVATIONS)
+        if row.status in (ReservationStatus.HELD, ReservationStatus.COMMITTED)
+        for wish in row.later
+    }
+    if waiting != promised:
+        yield f"promised for later are {promised}, and in the queues {waiting}"
+    booked: Counter[str] = Counter()
+    for (_, sku), units in waiting.items():
+        booked[sku] += units
+    for book in store.rows(inventory.BACKLOGS):
+        if book.units != booked[book.sku]:
+            yield f"{book}, and {booked[book.sku]} wait"
+
+
+def promises_for_later_were_kept(cluster: Cluster) -> Iterator[str]:
+    """Everything that may be waited for arrived: nobody waits any more."""
+    for line in cluster.stores["inventory"].rows(inventory.WAITING_LINES):
+        if line.queue is not None:
+            yield f"{line}"
 
 
 def counters_are_reservations(cluster: Cluster) -> Iterator[str]:
@@ -253,6 +280,8 @@ def _left_in(store: MemoryStore) -> Iterator[str]:
 CHECKS: Final[tuple[Check, ...]] = (
     nothing_is_oversold,
     counters_are_movements,
+    queues_are_booked,
+    promises_for_later_were_kept,
     counters_are_reservations,
     stock_follows_the_order,
     money_is_where_the_order_says,

@@ -1,4 +1,6 @@
-"""What storefronts do in a schedule: checkouts of every payment kind over three SKUs that are too few for everybody."""
+"""What storefronts do in a schedule: checkouts of every payment kind, over SKUs that are too few for everybody, on
+their way, not released yet, or put together from others; and what arrives meanwhile.
+"""
 
 import random
 from collections import Counter
@@ -9,10 +11,16 @@ from typing import Final
 
 from contracts.checkout import PaymentToken, PlaceCheckout, ProvidePayment
 from contracts.inventory import ReceiveStock, StockReceipt
+from contracts.product import DescribeProduct, Supply
 from tests.simulation.outside import Shop, Wish
 from tests.support.checkouts import a_checkout
 
-SKUS: Final = ("tea", "cup", "pot")
+STOCKED: Final = ("tea", "cup", "pot")
+KIT, BACKORDERED, PREORDERED = "set", "mug", "game"
+SKUS: Final = (*STOCKED, *STOCKED, KIT, BACKORDERED, PREORDERED)
+MAY_WAIT: Final = 6
+"""Units of a SKU that may wait at once; so many arrive in the end, so that nobody waits for ever."""
+RELEASED_AFTER: Final = timedelta(hours=6)
 WAREHOUSES: Final = ("north", "south")
 SHOPS: Final = ("shop-a", "shop-b")
 ORDERS: Final = (5, 6)
@@ -141,7 +149,7 @@ def write(rng: random.Random, start: datetime, shops: dict[str, Shop], played: C
     for number in range(rng.randint(*ORDERS)):
         kind = rng.choice(list(KINDS))
         played[kind] += 1
-        skus = rng.sample(SKUS, rng.randint(1, 2))
+        skus = dict.fromkeys(rng.sample(SKUS, rng.randint(1, 2)))
         lines = {sku: rng.randint(1, 3) for sku in skus}
         at = start + timedelta(seconds=rng.choice((0.0, 0.0, 0.0, 20.0, 500.0, 890.0)))
         KINDS[kind](Plan(rng, shops[rng.choice(SHOPS)], f"c{number}", lines, at))
@@ -150,7 +158,30 @@ def write(rng: random.Random, start: datetime, shops: dict[str, Shop], played: C
 def stock(rng: random.Random) -> ReceiveStock:
     receipts = [
         StockReceipt(sku=sku, warehouse=warehouse, quantity=rng.randint(1, 4))
-        for sku in SKUS
+        for sku in (*STOCKED, BACKORDERED)
         for warehouse in WAREHOUSES
     ]
     return ReceiveStock(reference="opening", receipts=tuple(receipts))
+
+
+def products(start: datetime) -> list[DescribeProduct]:
+    described = (
+        {"sku": KIT, "supply": Supply.KIT, "parts": {"tea": 1, "cup": 2}},
+        {"sku": BACKORDERED, "supply": Supply.BACKORDER, "limit": MAY_WAIT, "lead_days": 7},
+        {"sku": PREORDERED, "supply": Supply.PREORDER, "limit": MAY_WAIT, "release_at": start + RELEASED_AFTER},
+    )
+    return [DescribeProduct.model_validate({**what, "as_of": start}) for what in described]
+
+
+def deliveries(rng: random.Random, start: datetime) -> list[tuple[datetime, ReceiveStock]]:
+    """What may be waited for, in parts: some while checkouts are under way, the rest days later."""
+    found = []
+    for sku in (BACKORDERED, PREORDERED):
+        left = MAY_WAIT
+        while left:
+            units = rng.randint(1, left)
+            left -= units
+            at = start + timedelta(seconds=rng.choice((1.0, 30.0, 899.0, 5_000.0, 200_000.0)))
+            receipt = StockReceipt(sku=sku, warehouse=rng.choice(WAREHOUSES), quantity=units)
+            found.append((at, ReceiveStock(reference=f"{sku}-{left}", receipts=(receipt,))))
+    return found

@@ -268,7 +268,13 @@ class MemoryTransaction:
         stored = self._store.stored.get(need.table)
         if stored is None:
             return []
-        return [stored.rows[key] for key in stored.keys(need.table, need.by, need.values)]
+        if not need.limit:
+            return [stored.rows[key] for key in stored.keys(need.table, need.by, need.values)]
+        found: list[Any] = []
+        for value in sorted(need.values):
+            rows = [stored.rows[key] for key in stored.keys(need.table, need.by, (value,))]
+            found += sorted(rows, key=lambda row: getattr(row, need.order))[: need.limit]
+        return found
 
     async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
         """open -> calling, SKIP LOCKED."""

@@ -11,7 +11,15 @@ from contracts.message import Kind, Message
 from contracts.values import Pick, SkuQuantity
 from services.inventory.domain import Reservation, Shelf
 from services.inventory.handlers import consumer
-from services.inventory.tables import MACHINES, MOVEMENTS, RESERVATIONS, SHELVES, TABLES
+from services.inventory.tables import (
+    BACKLOGS,
+    MACHINES,
+    MOVEMENTS,
+    RESERVATIONS,
+    SHELVES,
+    TABLES,
+    WAITING_LINES,
+)
 from shared.batch import Batches
 from shared.envelope import Envelope, head_of, open_envelope
 from shared.heard import Done, Heard
@@ -111,16 +119,32 @@ class StockRoom:
         allocated: Counter[tuple[str, str]] = Counter()
         for reservation in self.store.rows(RESERVATIONS):
             promises = {"held": held, "committed": allocated}.get(reservation.status)
-            for pick in reservation.picks if promises is not None else ():
+            for pick in reservation.taken if promises is not None else ():
                 assert promises is not None
-                promises[pick["sku"], pick["warehouse"]] += pick["quantity"] - pick["shipped"]
+                for sku, units in pick.units(pick.left):
+                    promises[sku, pick.warehouse] += units
         for shelf in self.store.rows(SHELVES):
             at = (shelf.sku, shelf.warehouse)
             assert [shelf.on_hand, shelf.held, shelf.allocated] == moved.get(at, [0, 0, 0]), at
             assert (shelf.held, shelf.allocated) == (held[at], allocated[at]), at
             assert shelf.on_hand - shelf.held - shelf.allocated >= 0, at
             assert min(shelf.on_hand, shelf.held, shelf.allocated) >= 0, at
+        check_the_queues(self.store)
         assert not self.store.parked
+
+
+def check_the_queues(store: MemoryStore) -> None:
+    """Who waits stands in a queue as its reservation says, and the books add them up."""
+    promised: Counter[tuple[UUID, str]] = Counter()
+    for reservation in store.rows(RESERVATIONS):
+        if reservation.status in ("held", "committed"):
+            promised.update({(reservation.order_id, wish.sku): wish.quantity for wish in reservation.later})
+    waiting = Counter({(line.order_id, line.sku): line.quantity for line in store.rows(WAITING_LINES) if line.queue})
+    assert waiting == promised
+    booked: Counter[str] = Counter()
+    for (_, sku), units in waiting.items():
+        booked[sku] += units
+    assert {book.sku: book.units for book in store.rows(BACKLOGS) if book.units} == dict(booked)
 
 
 # -- messages --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from contracts.inventory import (
     ReleaseStock,
     ReservationExpired,
     ShipStock,
+    StockArrived,
     StockCommitted,
     StockGone,
     StockHeld,
@@ -20,10 +21,12 @@ from contracts.inventory import (
 )
 from contracts.story import StoryFact
 from services.inventory import domain
-from services.inventory.domain import NETWORK, ReservationStatus, Shortage
+from services.inventory.domain import NETWORK, Decided, Reservation, ReservationStatus, Shortage
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.turns import its_shelves, known, missing, picks, story, take, take_turns, told
-from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
+from services.inventory.handlers.planning import its_shelves, plan, plan_again, shelves_of
+from services.inventory.handlers.queues import change_queues, freed
+from services.inventory.handlers.turns import kits, known, missing, picks, story, take_turns, told, waits
+from services.inventory.tables import PRODUCTS, RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Answer, Moment, NotYet, Said
 from shared.table import Need
 from shared.working_set import Rows
@@ -40,8 +43,9 @@ class AlreadyReserved(Exception):
     needs=lambda command: [
         Need.of(RESERVATIONS, "order_id", command.order_id),
         Need.of(WAREHOUSES, "network", NETWORK),
+        Need.of(PRODUCTS, "sku", *(line.sku for line in command.lines)),
     ],
-    then=lambda command, rows: [Need.of(SHELVES, "sku", *(line.sku for line in command.lines))],
+    then=lambda command, rows: shelves_of(rows, (line.sku for line in command.lines)),
 )
 def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockHeld, StockShort]:
     """Hold every line of an order, or none of them."""
@@ -50,17 +54,16 @@ def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list
     if standing is not None:
         if standing.status is not ReservationStatus.HELD or domain.promised(standing) != units:
             raise AlreadyReserved(f"order {command.order_id} has a {standing.status} reservation")
-        return [StockHeld(order_id=command.order_id, until=standing.held_until, picks=picks(standing))]
+        return [_held(standing)]
     until = moment.now + timedelta(seconds=command.hold_for_s)
     key = moment.command_key or ""
-    held = domain.hold(command.order_id, units, lambda units: take(rows, units), until, key)
+    held = domain.hold(command.order_id, units, lambda units: plan(rows, units, moment.now), until, key)
     if isinstance(held, Shortage):
         return [StockShort(order_id=command.order_id, missing=missing(held), unknown=held.unknown)]
-    rows.put(held.reservation)
-    take_turns(rows, moment, held.turns, order_id=command.order_id)
+    _keep(rows, moment, held)
     rows.set_timer(HOLD_TIMER, command.order_id, until, HoldLapsed(order_id=command.order_id))
     # not told to the order's story: the order hears of its stock when it is confirmed, awaits payment or is cancelled
-    return [StockHeld(order_id=command.order_id, until=until, picks=picks(held.reservation))]
+    return [_held(held.reservation)]
 
 
 @consumer.hears(ExtendHold, needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)])
@@ -77,19 +80,19 @@ def extend_hold(command: ExtendHold, rows: Rows, moment: Moment) -> HoldExtended
 @consumer.hears(
     HoldLapsed,
     needs=lambda lapsed: [Need.of(RESERVATIONS, "order_id", lapsed.order_id)],
-    then=lambda lapsed, rows: its_shelves(rows, lapsed.order_id),
+    then=lambda lapsed, rows: its_shelves(rows, lapsed.order_id, frees=True),
 )
 def hold_lapsed(
     lapsed: HoldLapsed, rows: Rows, moment: Moment
-) -> Annotated[list[Said], Answer, ReservationExpired, StoryFact]:
+) -> Annotated[list[Said], Answer, ReservationExpired, StoryFact, StockArrived]:
     """The timer rang: unless the hold became something else or longer, its stock goes back and its run is told."""
     reservation = rows.get(RESERVATIONS, lapsed.order_id)
     expired = domain.lapse(reservation, moment.now) if reservation is not None else None
     if expired is None:
         return []
-    rows.put(expired.reservation)
-    take_turns(rows, moment, expired.turns, order_id=lapsed.order_id, reference="expired")
+    _keep(rows, moment, expired, reference="expired")
     return [
+        *freed(rows, expired.turns),
         Answer(expired.reservation.hold_key, ReservationExpired(order_id=lapsed.order_id)),
         story(moment, lapsed.order_id, "inventory.hold_expired"),
     ]
@@ -108,18 +111,25 @@ def commit_stock(
 ) -> Annotated[list[Said], StockCommitted, StockGone, StoryFact]:
     """Turn the hold into an allocation; the race with its expiry ends on the reservation row."""
     reservation = known(rows, command.order_id)
-    committed = domain.commit(reservation, lambda units: take(rows, units))
+    committed = domain.commit(reservation, lambda units: plan_again(rows, reservation, units, moment.now))
     if isinstance(committed, Shortage):
         return [
             StockGone(order_id=command.order_id, missing=missing(committed)),
             story(moment, command.order_id, "inventory.stock_gone", reason=f"reservation {reservation.status}"),
         ]
-    said: list[Said] = [StockCommitted(order_id=command.order_id, picks=picks(committed.reservation))]
-    if committed.turns:
-        rows.put(committed.reservation)
+    said: list[Said] = [
+        StockCommitted(
+            order_id=command.order_id,
+            picks=picks(committed.reservation),
+            waits=waits(committed.reservation),
+            kits=kits(committed.reservation),
+        )
+    ]
+    if committed.reservation is not reservation:
+        _keep(rows, moment, committed)
         rows.clear_timer(HOLD_TIMER, command.order_id)
-        take_turns(rows, moment, committed.turns, order_id=command.order_id)
-    if committed.turns and reservation.status is ReservationStatus.EXPIRED:
+        if reservation.status is not ReservationStatus.EXPIRED:
+            return said
         detail = {"picks": told(committed.reservation.taken)}
         said.append(story(moment, command.order_id, "inventory.stock_taken_again", detail=detail))
     return said
@@ -128,9 +138,11 @@ def commit_stock(
 @consumer.hears(
     ReleaseStock,
     needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)],
-    then=lambda command, rows: its_shelves(rows, command.order_id),
+    then=lambda command, rows: its_shelves(rows, command.order_id, frees=True),
 )
-def release_stock(command: ReleaseStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockReleased, StoryFact]:
+def release_stock(
+    command: ReleaseStock, rows: Rows, moment: Moment
+) -> Annotated[list[Said], StockReleased, StoryFact, StockArrived]:
     """Give back what has not shipped. Nothing to give back, or nothing known, is released as well."""
     said: list[Said] = [StockReleased(order_id=command.order_id)]
     reservation = rows.get(RESERVATIONS, command.order_id)
@@ -138,10 +150,10 @@ def release_stock(command: ReleaseStock, rows: Rows, moment: Moment) -> Annotate
         return said
     released = domain.release(reservation)
     if released.reservation is not reservation:
-        rows.put(released.reservation)
+        _keep(rows, moment, released, reference=command.reason)
         rows.clear_timer(HOLD_TIMER, command.order_id)
-    if released.turns:
-        take_turns(rows, moment, released.turns, order_id=command.order_id, reference=command.reason)
+    if released.turns or released.unqueues:
+        said += freed(rows, released.turns)
         said.append(story(moment, command.order_id, "inventory.stock_released", reason=command.reason))
     return said
 
@@ -149,15 +161,34 @@ def release_stock(command: ReleaseStock, rows: Rows, moment: Moment) -> Annotate
 @consumer.hears(
     ShipStock,
     needs=lambda fact: [Need.of(RESERVATIONS, "order_id", fact.order_id)],
-    then=lambda fact, rows: [Need.of(SHELVES, "sku", *(pick.sku for pick in fact.picks))],
+    then=lambda fact, rows: [
+        Need.of(SHELVES, "sku", *(pick.sku for pick in fact.picks)),
+        *its_shelves(rows, fact.order_id),
+    ],
 )
 def ship_stock(fact: ShipStock, rows: Rows, moment: Moment) -> None:
     """A shipment left. Said twice, also under another message id, it counts once."""
     reservation = known(rows, fact.order_id)
     if reservation.status in (ReservationStatus.HELD, ReservationStatus.EXPIRED):
         raise NotYet(f"reservation {reservation.status}: nothing was committed to ship")
-    shipped = ((pick.warehouse, pick.sku, pick.quantity) for pick in fact.picks)
-    left = domain.ship(reservation, fact.fulfillment_id, shipped)
+    left = domain.ship(reservation, fact.fulfillment_id, fact.picks)
     if left.turns:
         rows.put(left.reservation)
         take_turns(rows, moment, left.turns, order_id=fact.order_id, reference=str(fact.fulfillment_id))
+
+
+def _keep(rows: Rows, moment: Moment, decided: Decided, *, reference: str = "") -> None:
+    """The reservation, what its units do, and its places in the queues: one decision, written together."""
+    rows.put(decided.reservation)
+    order_id = decided.reservation.order_id
+    take_turns(rows, moment, decided.turns, order_id=order_id, reference=reference)
+    change_queues(rows, decided)
+
+
+def _held(reservation: Reservation) -> StockHeld:
+    return StockHeld(
+        order_id=reservation.order_id,
+        until=reservation.held_until,
+        picks=picks(reservation),
+        waits=waits(reservation),
+    )

@@ -1,13 +1,16 @@
 """What comes to the shelves, and what warehouses and products are."""
 
-from contracts.inventory import DescribeWarehouse, ReceiveStock
+from contracts.inventory import DescribeWarehouse, ReceiveStock, StockArrived
 from contracts.product import DescribeProduct
-from services.inventory import domain, products
+from services.inventory import domain, products, waiting
 from services.inventory.domain import NETWORK, Receipt, Shelf, UnitsTurn, Warehouse
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.turns import take_turns, warehouses
-from services.inventory.tables import PRODUCTS, RECEIPTS, SHELVES, WAREHOUSES
-from shared.consumer import Moment
+from services.inventory.handlers.planning import warehouses
+from services.inventory.handlers.queues import RELEASE_TIMER, freed
+from services.inventory.handlers.turns import take_turns
+from services.inventory.tables import BACKLOGS, PRODUCTS, RECEIPTS, SHELVES, WAREHOUSES
+from services.inventory.waiting import Backlog
+from shared.consumer import Moment, Said
 from shared.table import Need
 from shared.working_set import Rows
 
@@ -19,23 +22,27 @@ class ReferenceReused(Exception):
 @consumer.hears(
     ReceiveStock,
     needs=lambda fact: [Need.of(RECEIPTS, "reference", fact.reference), Need.of(WAREHOUSES, "network", NETWORK)],
-    then=lambda fact, rows: [Need.of(SHELVES, "sku", *(receipt.sku for receipt in fact.receipts))],
+    then=lambda fact, rows: [
+        Need.of(SHELVES, "sku", *(receipt.sku for receipt in fact.receipts)),
+        Need.of(BACKLOGS, "sku", *(receipt.sku for receipt in fact.receipts)),
+    ],
 )
-def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> None:
-    """Goods arrived, on shelves that are made where there are none."""
+def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> list[Said | StockArrived]:
+    """Goods arrived, or were made, on shelves that are made where there are none. Who waits for them is served next."""
     lines = [receipt.model_dump(mode="json") for receipt in fact.receipts]
     counted = rows.get(RECEIPTS, fact.reference)
     if counted is not None:
         if counted.lines != lines:
             raise ReferenceReused(fact.reference)
-        return
+        return []
     rows.put(Receipt(fact.reference, lines))
+    turns = [UnitsTurn(domain.RECEIVE, receipt.sku, receipt.warehouse, receipt.quantity) for receipt in fact.receipts]
     for receipt in fact.receipts:
         _open_warehouse(rows, receipt.warehouse)
         shelf = rows.get(SHELVES, receipt.sku, receipt.warehouse) or Shelf(receipt.sku, receipt.warehouse)
         rows.put(domain.kept_back(shelf, receipt.safety_stock))
-        arrived = UnitsTurn(domain.RECEIVE, receipt.sku, receipt.warehouse, receipt.quantity)
-        take_turns(rows, moment, [arrived], order_id=None, reference=fact.reference)
+    take_turns(rows, moment, turns, order_id=None, reference=fact.reference)
+    return list(freed(rows, turns))
 
 
 @consumer.hears(DescribeWarehouse, needs=lambda fact: [Need.of(WAREHOUSES, "network", NETWORK)])
@@ -47,12 +54,25 @@ def describe_warehouse(fact: DescribeWarehouse, rows: Rows, moment: Moment) -> N
         rows.put(described)
 
 
-@consumer.hears(DescribeProduct, needs=lambda fact: [Need.of(PRODUCTS, "sku", fact.sku)])
-def describe_product(fact: DescribeProduct, rows: Rows, moment: Moment) -> None:
-    """What a SKU is; the latest word counts, whenever it is heard."""
+@consumer.hears(
+    DescribeProduct,
+    needs=lambda fact: [Need.of(PRODUCTS, "sku", fact.sku)],
+    then=lambda fact, rows: [Need.of(BACKLOGS, "sku", fact.sku)],
+)
+def describe_product(fact: DescribeProduct, rows: Rows, moment: Moment) -> list[Said | StockArrived]:
+    """What a SKU is; the latest word counts, whenever it is heard. A new date, or none, may free who waits."""
     described = products.described(rows.get(PRODUCTS, fact.sku), fact)
-    if described is not None:
-        rows.put(described)
+    if described is None:
+        return []
+    rows.put(described)
+    book = rows.get(BACKLOGS, fact.sku)
+    if book is None and waiting.may_wait(described):
+        rows.put(Backlog(fact.sku))
+    if described.release_at is not None and described.release_at > moment.now:
+        rows.set_timer(RELEASE_TIMER, fact.sku, described.release_at, StockArrived(sku=fact.sku))
+        return []
+    rows.clear_timer(RELEASE_TIMER, fact.sku)
+    return [StockArrived(sku=fact.sku)] if book is not None and book.units else []
 
 
 def _open_warehouse(rows: Rows, code: str) -> None:

@@ -6,16 +6,13 @@ from uuid import UUID
 
 from contracts.message import Message
 from contracts.story import StoryFact
-from contracts.values import Pick, SkuQuantity
+from contracts.values import Pick, SkuQuantity, Wait
 from services.inventory import domain
-from services.inventory.domain import NETWORK, Movement, Reservation, Shortage, Taken, UnitsTurn, Warehouse
-from services.inventory.strategy import Demand, PriorityList, Strategy
-from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
+from services.inventory.domain import Movement, Reservation, Shortage, Taken, UnitsTurn
+from services.inventory.tables import RESERVATIONS, SHELVES
 from shared.consumer import Moment, NotYet
-from shared.table import Need
 from shared.working_set import Rows
 
-STRATEGY: Final[Strategy] = PriorityList()
 PICKS_TOLD: Final = 5
 """Picks named in the order's story; the reservation has them all."""
 
@@ -25,21 +22,6 @@ def known(rows: Rows, order_id: UUID) -> Reservation:
     if reservation is None:
         raise NotYet(f"unknown_order: nothing was ever held for {order_id}")
     return reservation
-
-
-def its_shelves(rows: Rows, order_id: UUID) -> list[Need]:
-    """The shelves a reservation took from, and those it could take from again."""
-    reservation = rows.get(RESERVATIONS, order_id)
-    return [] if reservation is None else [Need.of(SHELVES, "sku", *(pick["sku"] for pick in reservation.picks))]
-
-
-def warehouses(rows: Rows) -> dict[str, Warehouse]:
-    return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
-
-
-def take(rows: Rows, units: Mapping[str, int]) -> tuple[Taken, ...] | Shortage:
-    shelves = {sku: rows.where(SHELVES, "sku", sku) for sku in units}
-    return STRATEGY.choose(Demand(units, shelves, warehouses(rows)))
 
 
 def take_turns(
@@ -70,7 +52,19 @@ def take_turns(
 
 
 def picks(reservation: Reservation) -> tuple[Pick, ...]:
-    return tuple(Pick(warehouse=pick.warehouse, sku=pick.sku, quantity=pick.quantity) for pick in reservation.taken)
+    return told_as_picks(reservation.taken)
+
+
+def told_as_picks(taken: Iterable[Taken]) -> tuple[Pick, ...]:
+    return tuple(Pick(warehouse=pick.warehouse, sku=pick.sku, quantity=pick.quantity) for pick in taken)
+
+
+def kits(reservation: Reservation) -> dict[str, dict[str, int]]:
+    return {pick.sku: dict(pick.parts) for pick in reservation.taken if pick.parts}
+
+
+def waits(reservation: Reservation) -> tuple[Wait, ...]:
+    return tuple(Wait(**wish._asdict()) for wish in reservation.later)
 
 
 def missing(shortage: Shortage) -> tuple[SkuQuantity, ...]:
