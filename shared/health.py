@@ -2,13 +2,23 @@
 its own."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 Readiness = Callable[[], Awaitable[dict[str, bool]]]
 Door = tuple[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+
+
+TAKEN_FOR_S: Final = 10.0
+
+
+def _is_taken(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 class Doors:
@@ -28,9 +38,18 @@ class Doors:
     async def start(self) -> None:
         """Listens; `port` is the real one afterwards."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
-        await site.start()
+        await self._listen()
         self.port = self._runner.addresses[0][1]
+
+    @retry(retry=retry_if_exception(_is_taken), wait=wait_fixed(0.2), stop=stop_after_delay(TAKEN_FOR_S), reraise=True)
+    async def _listen(self) -> None:
+        """Whoever ran here before may still be ending."""
+        site = web.TCPSite(self._runner, self.host, self.port)
+        try:
+            await site.start()
+        except OSError:
+            await site.stop()
+            raise
 
     async def stop(self) -> None:
         await self._runner.cleanup()

@@ -49,15 +49,14 @@ def free_port() -> int:
     chance = random.SystemRandom()  # a test that seeds `random` must not make every process try the same ports
     for _ in range(200):
         port = chance.choice(PORTS)
-        if port in NEVER or port in _held:
+        if port in NEVER or port in _held or not _hold(port):  # not even for a look is a port bound that others hold
             continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
+                return port
             except OSError:
-                continue
-        if _hold(port):
-            return port
+                _held.pop(port).close()
     raise ServersUnavailable(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
 
 
