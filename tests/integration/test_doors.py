@@ -32,7 +32,7 @@ async def test_a_port_that_is_let_go_of_is_taken() -> None:
 
 
 async def test_a_port_that_stays_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health.Doors._listen.retry, "stop", lambda state: True)  # type: ignore[attr-defined]
+    monkeypatch.setattr(health.Doors._listen.retry, "stop", lambda state: True)
     with socket.socket() as before:
         before.bind(("127.0.0.1", 0))
         before.listen()
