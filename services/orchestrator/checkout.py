@@ -41,7 +41,7 @@ from contracts.payment import (
     PaymentReleased,
     ReleasePayment,
 )
-from contracts.values import Pick, SkuQuantity
+from contracts.values import Destination, Pick, SkuQuantity
 from services.orchestrator.saga import Phase, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
 from shared.ids import id_from
@@ -110,6 +110,7 @@ class Checkout:
             order_id=self.order_id,
             lines=tuple(SkuQuantity(sku=line["sku"], quantity=line["quantity"]) for line in lines),
             hold_for_s=self.hold_for_s,
+            ship_to=self.ship_to(),
         )
 
     def release_stock(self) -> ReleaseStock:
@@ -133,7 +134,11 @@ class Checkout:
         return ReleasePayment(order_id=self.order_id, reason=self.facts.get("reason") or "cancelled")
 
     def commit_stock(self) -> CommitStock:
-        return CommitStock(order_id=self.order_id)
+        return CommitStock(order_id=self.order_id, ship_to=self.ship_to())
+
+    def ship_to(self) -> Destination:
+        address = self.asked_for["checkout"]["shipping_address"]
+        return Destination(**{name: address[name] for name in Destination.model_fields if name in address})
 
     def confirm_order(self) -> ConfirmOrder:
         return ConfirmOrder(

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Final
 
+from contracts.frame import CommandWithdrawn
 from contracts.inventory import (
     CommitStock,
     ExtendHold,
@@ -22,8 +23,19 @@ from contracts.story import StoryFact
 from services.inventory import domain
 from services.inventory.domain import NETWORK, ReservationStatus, Shortage
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.turns import its_shelves, known, missing, picks, story, take, take_turns, told
-from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
+from services.inventory.handlers.routing import (
+    BY_PRIORITY,
+    Routing,
+    booked,
+    give_back,
+    needed_by_hold,
+    shelves_for_commit,
+    shelves_for_hold,
+    withdraw_questions,
+)
+from services.inventory.handlers.turns import its_shelves, known, missing, picks, story, take_turns, told
+from services.inventory.routing.strategy import RoutingPolicy
+from services.inventory.tables import BOOKINGS, QUESTIONS, RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Answer, Moment, NotYet, Said
 from shared.table import Need
 from shared.working_set import Rows
@@ -37,14 +49,18 @@ class AlreadyReserved(Exception):
 
 @consumer.hears(
     HoldStock,
-    needs=lambda command: [
-        Need.of(RESERVATIONS, "order_id", command.order_id),
-        Need.of(WAREHOUSES, "network", NETWORK),
-    ],
-    then=lambda command, rows: [Need.of(SHELVES, "sku", *(line.sku for line in command.lines))],
+    needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id), *needed_by_hold(command)],
+    then=shelves_for_hold,
 )
-def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockHeld, StockShort]:
-    """Hold every line of an order, or none of them."""
+def hold_stock(
+    command: HoldStock, rows: Rows, moment: Moment, policy: RoutingPolicy = BY_PRIORITY
+) -> Annotated[list[Said], StockHeld, StockShort]:
+    """Hold every line of an order, or none of them. An order too large to be routed here waits for the solver."""
+    return hold_routed(command, Routing(rows, moment, policy, command.ship_to))
+
+
+def hold_routed(command: HoldStock, routing: Routing) -> list[Said]:
+    rows, moment = routing.rows, routing.moment
     units = domain.wanted((line.sku, line.quantity) for line in command.lines)
     standing = rows.get(RESERVATIONS, command.order_id)
     if standing is not None:
@@ -53,11 +69,15 @@ def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list
         return [StockHeld(order_id=command.order_id, until=standing.held_until, picks=picks(standing))]
     until = moment.now + timedelta(seconds=command.hold_for_s)
     key = moment.command_key or ""
-    held = domain.hold(command.order_id, units, lambda units: take(rows, units), until, key)
+    held = domain.hold(command.order_id, units, routing.take, until, key)
+    if routing.larger is not None:
+        routing.ask(command)
+        return []
     if isinstance(held, Shortage):
         return [StockShort(order_id=command.order_id, missing=missing(held), unknown=held.unknown)]
     rows.put(held.reservation)
     take_turns(rows, moment, held.turns, order_id=command.order_id)
+    routing.keep(command.order_id)
     rows.set_timer(HOLD_TIMER, command.order_id, until, HoldLapsed(order_id=command.order_id))
     # not told to the order's story: the order hears of its stock when it is confirmed, awaits payment or is cancelled
     return [StockHeld(order_id=command.order_id, until=until, picks=picks(held.reservation))]
@@ -76,8 +96,11 @@ def extend_hold(command: ExtendHold, rows: Rows, moment: Moment) -> HoldExtended
 
 @consumer.hears(
     HoldLapsed,
-    needs=lambda lapsed: [Need.of(RESERVATIONS, "order_id", lapsed.order_id)],
-    then=lambda lapsed, rows: its_shelves(rows, lapsed.order_id),
+    needs=lambda lapsed: [
+        Need.of(RESERVATIONS, "order_id", lapsed.order_id),
+        Need.of(BOOKINGS, "order_id", lapsed.order_id),
+    ],
+    then=lambda lapsed, rows: [*its_shelves(rows, lapsed.order_id), *booked(rows, lapsed.order_id)],
 )
 def hold_lapsed(
     lapsed: HoldLapsed, rows: Rows, moment: Moment
@@ -89,6 +112,7 @@ def hold_lapsed(
         return []
     rows.put(expired.reservation)
     take_turns(rows, moment, expired.turns, order_id=lapsed.order_id, reference="expired")
+    give_back(rows, expired.reservation)
     return [
         Answer(expired.reservation.hold_key, ReservationExpired(order_id=lapsed.order_id)),
         story(moment, lapsed.order_id, "inventory.hold_expired"),
@@ -100,15 +124,17 @@ def hold_lapsed(
     needs=lambda command: [
         Need.of(RESERVATIONS, "order_id", command.order_id),
         Need.of(WAREHOUSES, "network", NETWORK),  # an expired hold is taken again, from anywhere
+        Need.of(BOOKINGS, "order_id", command.order_id),
     ],
-    then=lambda command, rows: its_shelves(rows, command.order_id),
+    then=shelves_for_commit,
 )
 def commit_stock(
-    command: CommitStock, rows: Rows, moment: Moment
+    command: CommitStock, rows: Rows, moment: Moment, policy: RoutingPolicy = BY_PRIORITY
 ) -> Annotated[list[Said], StockCommitted, StockGone, StoryFact]:
     """Turn the hold into an allocation; the race with its expiry ends on the reservation row."""
     reservation = known(rows, command.order_id)
-    committed = domain.commit(reservation, lambda units: take(rows, units))
+    routing = Routing(rows, moment, policy, command.ship_to)
+    committed = domain.commit(reservation, lambda units: routing.take(units, ask=False))
     if isinstance(committed, Shortage):
         return [
             StockGone(order_id=command.order_id, missing=missing(committed)),
@@ -119,6 +145,7 @@ def commit_stock(
         rows.put(committed.reservation)
         rows.clear_timer(HOLD_TIMER, command.order_id)
         take_turns(rows, moment, committed.turns, order_id=command.order_id)
+        routing.keep(command.order_id)
     if committed.turns and reservation.status is ReservationStatus.EXPIRED:
         detail = {"picks": told(committed.reservation.taken)}
         said.append(story(moment, command.order_id, "inventory.stock_taken_again", detail=detail))
@@ -127,12 +154,16 @@ def commit_stock(
 
 @consumer.hears(
     ReleaseStock,
-    needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)],
-    then=lambda command, rows: its_shelves(rows, command.order_id),
+    needs=lambda command: [
+        Need.of(table, "order_id", command.order_id) for table in (RESERVATIONS, BOOKINGS, QUESTIONS)
+    ],
+    then=lambda command, rows: [*its_shelves(rows, command.order_id), *booked(rows, command.order_id)],
 )
-def release_stock(command: ReleaseStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockReleased, StoryFact]:
+def release_stock(
+    command: ReleaseStock, rows: Rows, moment: Moment
+) -> Annotated[list[Said], StockReleased, StoryFact, Answer, CommandWithdrawn]:
     """Give back what has not shipped. Nothing to give back, or nothing known, is released as well."""
-    said: list[Said] = [StockReleased(order_id=command.order_id)]
+    said: list[Said] = [StockReleased(order_id=command.order_id), *withdraw_questions(rows, command.order_id)]
     reservation = rows.get(RESERVATIONS, command.order_id)
     if reservation is None:
         return said
@@ -142,6 +173,7 @@ def release_stock(command: ReleaseStock, rows: Rows, moment: Moment) -> Annotate
         rows.clear_timer(HOLD_TIMER, command.order_id)
     if released.turns:
         take_turns(rows, moment, released.turns, order_id=command.order_id, reference=command.reason)
+        give_back(rows, reservation)
         said.append(story(moment, command.order_id, "inventory.stock_released", reason=command.reason))
     return said
 

@@ -40,9 +40,8 @@ def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> None:
 
 @consumer.hears(DescribeWarehouse, needs=lambda fact: [Need.of(WAREHOUSES, "network", NETWORK)])
 def describe_warehouse(fact: DescribeWarehouse, rows: Rows, moment: Moment) -> None:
-    """Name a warehouse and give it its place in the priority list; the latest word counts, whenever it is heard."""
-    standing = warehouses(rows).get(fact.warehouse)
-    described = domain.described(standing, fact.warehouse, fact.name, fact.priority, fact.as_of)
+    """What a warehouse is, its turn and its costs; the latest word counts, whenever it is heard."""
+    described = domain.described(warehouses(rows).get(fact.warehouse), fact)
     if described is not None:
         rows.put(described)
 

@@ -9,13 +9,11 @@ from contracts.story import StoryFact
 from contracts.values import Pick, SkuQuantity
 from services.inventory import domain
 from services.inventory.domain import NETWORK, Movement, Reservation, Shortage, Taken, UnitsTurn, Warehouse
-from services.inventory.strategy import Demand, PriorityList, Strategy
 from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Moment, NotYet
 from shared.table import Need
 from shared.working_set import Rows
 
-STRATEGY: Final[Strategy] = PriorityList()
 PICKS_TOLD: Final = 5
 """Picks named in the order's story; the reservation has them all."""
 
@@ -35,11 +33,6 @@ def its_shelves(rows: Rows, order_id: UUID) -> list[Need]:
 
 def warehouses(rows: Rows) -> dict[str, Warehouse]:
     return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
-
-
-def take(rows: Rows, units: Mapping[str, int]) -> tuple[Taken, ...] | Shortage:
-    shelves = {sku: rows.where(SHELVES, "sku", sku) for sku in units}
-    return STRATEGY.choose(Demand(units, shelves, warehouses(rows)))
 
 
 def take_turns(
