@@ -96,7 +96,16 @@ from contracts.payment import (
 from contracts.product import DescribeProduct, Supply
 from contracts.saga import OperateRun, RunOverdue
 from contracts.story import StoryFact
-from contracts.values import Address, Customer, Destination, FulfillmentStatus, Money, Pick, SkuQuantity
+from contracts.values import (
+    Address,
+    Customer,
+    Destination,
+    FulfillmentStatus,
+    Money,
+    Pick,
+    ShippingAddress,
+    SkuQuantity,
+)
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
 ORDER: Final = UUID("0195567a-2b00-7000-8000-000000000001")
@@ -149,7 +158,7 @@ _FROM_STOREFRONTS: tuple[Message, ...] = (
     PlaceCheckout(
         checkout_id=CHECKOUT,
         customer=ADA,
-        shipping_address=HOME,
+        shipping_address=ShippingAddress(**HOME.model_dump(), latitude=51.5362, longitude=-0.1033),
         lines=(
             CheckoutLine(sku="TEA-EARL-GREY", quantity=2, unit_price=_eur(895)),
             CheckoutLine(sku="CUP-BLUE", quantity=1, unit_price=_eur(1250)),

@@ -41,6 +41,16 @@ Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 
 
+class Address(Value):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    line1: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    line2: Text = ""
+    city: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    postal_code: Annotated[str, StringConstraints(max_length=20)] = ""
+    region: Annotated[str, StringConstraints(max_length=100)] = ""
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
 class Located(Value):
     """Degrees, where they are known."""
 
@@ -54,14 +64,8 @@ class Located(Value):
         return self
 
 
-class Address(Located):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    line1: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    line2: Text = ""
-    city: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    postal_code: Annotated[str, StringConstraints(max_length=20)] = ""
-    region: Annotated[str, StringConstraints(max_length=100)] = ""
-    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+class ShippingAddress(Located, Address):
+    """An address a storefront may have found on the map; further on it travels as an address and a destination."""
 
 
 class Destination(Located):

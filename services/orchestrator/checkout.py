@@ -41,7 +41,7 @@ from contracts.payment import (
     PaymentReleased,
     ReleasePayment,
 )
-from contracts.values import Destination, Pick, SkuQuantity
+from contracts.values import Address, Destination, Pick, SkuQuantity
 from services.orchestrator.saga import Phase, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
 from shared.ids import id_from
@@ -85,7 +85,7 @@ class Checkout:
                 "storefront": self.storefront,
                 "checkout_id": request["checkout_id"],
                 "customer": request["customer"],
-                "shipping_address": request["shipping_address"],
+                "shipping_address": self.shipping_address(),
                 "billing_address": request["billing_address"],
                 "currency": request["total"]["currency"],
                 "lines": [
@@ -140,6 +140,11 @@ class Checkout:
         address = self.asked_for["checkout"]["shipping_address"]
         return Destination(**{name: address[name] for name in Destination.model_fields if name in address})
 
+    def shipping_address(self) -> Mapping[str, Any]:
+        """Without coordinates: what a listener of the released schema does not know is not sent to it."""
+        address = self.asked_for["checkout"]["shipping_address"]
+        return {name: address[name] for name in Address.model_fields if name in address}
+
     def confirm_order(self) -> ConfirmOrder:
         return ConfirmOrder(
             order_id=self.order_id, picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"])
@@ -148,7 +153,7 @@ class Checkout:
     def request_fulfillment(self) -> RequestFulfillment:
         return RequestFulfillment(
             order_id=self.order_id,
-            ship_to=self.asked_for["checkout"]["shipping_address"],
+            ship_to=Address.model_validate(self.shipping_address()),
             picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
         )
 

@@ -11,7 +11,7 @@ from contracts.inventory import ReservationExpired, ShipStock, StockCommitted, S
 from contracts.message import Message
 from services.inventory.domain import Shelf, Shortage, Warehouse, wanted
 from services.inventory.handlers.promises import HOLD_TIMER
-from services.inventory.routing.strategy import Demand, PriorityList
+from services.inventory.routing.strategy import Demand, PriorityList, Route
 from services.inventory.tables import MOVEMENTS, RESERVATIONS
 from tests.support.stock_room import StockRoom, commit, extend, hold, order, release, ship
 

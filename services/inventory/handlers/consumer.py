@@ -1,12 +1,13 @@
 """The registration table: the other files of this room write into it, under the usual policy."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from services.inventory.routing.strategy import RoutingPolicy
-from shared.consumer import Consumer, Handler
+from shared.consumer import Consumer, Says
 
 consumer: Final = Consumer("inventory")
 
@@ -16,6 +17,6 @@ def make_consumer(policy: RoutingPolicy) -> Consumer:
     made = Consumer("inventory")
     for key, hearing in consumer.hearings.items():
         routes = "policy" in inspect.signature(hearing.decide).parameters
-        decide: Handler = partial(hearing.decide, policy=policy) if routes else hearing.decide
-        made.hearings[key] = replace(hearing, decide=decide)
+        decide = cast("Callable[..., Says]", hearing.decide)
+        made.hearings[key] = replace(hearing, decide=partial(decide, policy=policy)) if routes else hearing
     return made
