@@ -3,10 +3,11 @@ by looking at every set of warehouses."""
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import combinations
 from random import Random
 
-from contracts.inventory import DescribeWarehouse, DistanceBand
+from contracts.inventory import DescribeWarehouse, DistanceBand, ReceiveStock, StockReceipt
 from contracts.message import Message
 from contracts.product import DescribeProduct
 from services.inventory.domain import Shelf, Taken, Warehouse
@@ -97,3 +98,34 @@ def described(room: StockRoom, code: str, priority: int = 1, **more: object) -> 
 
 def weighs(room: StockRoom, sku: str, grams: int, *not_from: str) -> Message:
     return DescribeProduct(sku=sku, weight_g=grams, not_from=not_from, as_of=room.now)
+
+
+LARGE = {f"s{number}": number % 3 + 1 for number in range(8)}
+"""Units per SKU of an order that one node of the search does not prove, where `a_large_room` is told of."""
+
+
+def a_large_room(as_of: datetime) -> list[Message]:
+    """Ten warehouses that have a little of everything, at places and prices of all kinds."""
+    random = Random(5)
+    told: list[Message] = []
+    for number in range(10):
+        code = f"w{number}"
+        receipts = [
+            StockReceipt(sku=sku, warehouse=code, quantity=random.randint(1, units + 1)) for sku, units in LARGE.items()
+        ]
+        told.append(ReceiveStock(reference=f"large-{code}", receipts=tuple(receipts)))
+        latitude, longitude = random.uniform(40, 55), random.uniform(0, 20)
+        bands = ((500, random.randint(20, 90)), (3_000, random.randint(90, 200)))
+        told.append(
+            DescribeWarehouse(
+                warehouse=code,
+                priority=1,
+                latitude=latitude,
+                longitude=longitude,
+                bands=tuple(DistanceBand(up_to_km=km, minor_per_kg=minor) for km, minor in bands),
+                shipment_minor=random.randint(300, 600),
+                as_of=as_of,
+            )
+        )
+    told += [DescribeProduct(sku=sku, weight_g=random.randint(200, 2_000), as_of=as_of) for sku in LARGE]
+    return told

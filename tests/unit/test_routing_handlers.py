@@ -2,7 +2,6 @@
 asked."""
 
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 import pytest
@@ -38,7 +37,7 @@ from services.inventory.tables import (
     SHELVES,
     WAREHOUSES,
 )
-from tests.support.routes import described, weighs
+from tests.support.routes import LARGE, a_large_room, described, weighs
 from tests.support.stock_room import StockRoom, at_once, commit, hold, order, release, ship
 
 PARIS = Destination(country="FR", city="Paris", latitude=48.85, longitude=2.35)
@@ -248,24 +247,12 @@ def test_what_has_left_keeps_its_place(busy: StockRoom) -> None:
 # -- what is too large for a decision ----------------------------------------------------------------------------------
 
 
-LARGE = {f"s{number}": number % 3 + 1 for number in range(8)}
-"""Units per SKU of an order that one node of the search does not prove, in the room of `asking`."""
-
-
 @pytest.fixture
 def asking() -> StockRoom:
-    """Ten warehouses that have a little of everything, and decisions that look at one node."""
-    random = Random(5)
+    """Ten warehouses, and decisions that look at one node."""
     room = a_room(work=1)
-    for number in range(10):
-        code = f"w{number}"
-        room.stocked(*((sku, code, random.randint(1, units + 1)) for sku, units in LARGE.items()))
-        latitude, longitude = random.uniform(40, 55), random.uniform(0, 20)
-        bands = ((500, random.randint(20, 90)), (3_000, random.randint(90, 200)))
-        shipment = random.randint(300, 600)
-        room.hears(described(room, code, latitude=latitude, longitude=longitude, shipment_minor=shipment, bands=bands))
-    for sku in LARGE:
-        room.hears(weighs(room, sku, random.randint(200, 2_000)))
+    for word in a_large_room(room.now):
+        room.hears(word)
     return room
 
 
