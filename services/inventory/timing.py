@@ -1,7 +1,7 @@
 """How long a routing decision takes, by itself: `python -m services.inventory.timing ORDERS` prints one JSON object.
 
-The benchmark `routing` runs it as a process of its own. Orders are made from a seed: warehouses all over Europe, of each
-SKU nothing in a third of them, a part of what is wanted in a quarter, plenty in the rest.
+The benchmark `routing` runs it as a process of its own. Orders are made from a seed: warehouses all over Europe, of
+each SKU nothing in a third of them, a part of what is wanted in a quarter, plenty in the rest.
 """
 
 import json
@@ -67,7 +67,9 @@ def _demand(random: Random, lines: int, warehouses: int) -> Demand:
     units = {f"s{number:02}": random.randint(1, 5) for number in range(lines)}
     return Demand(
         units=units,
-        shelves={sku: [Shelf(sku, code, on_hand=_there(random, wish)) for code in codes] for sku, wish in units.items()},
+        shelves={
+            sku: [Shelf(sku, code, on_hand=_there(random, wish)) for code in codes] for sku, wish in units.items()
+        },
         warehouses={
             code: Warehouse(
                 code,

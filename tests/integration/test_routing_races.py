@@ -65,6 +65,7 @@ async def prepared(batches: Batches, units: dict[str, tuple[int, int, int]], cap
         StockReceipt(sku=sku, warehouse=code, quantity=quantity)
         for sku, of in units.items()
         for code, quantity in zip(PLACES, of, strict=True)
+        if quantity
     )
     await batches.run([on_its_way(ReceiveStock(reference=f"for-{'-'.join(units)}", receipts=receipts))])
     words = [

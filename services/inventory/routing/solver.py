@@ -35,7 +35,9 @@ def solve(problem: Problem, seconds: float) -> Proposal:
     from ortools.sat.python import cp_model
 
     scale = gcd(*problem.fixed, *(each for row in problem.each for each in row)) or 1
-    dearest = sum(problem.fixed) + sum(need * max(row, default=0) for need, row in zip(problem.need, problem.each, strict=True))
+    dearest = sum(problem.fixed) + sum(
+        need * max(row, default=0) for need, row in zip(problem.need, problem.each, strict=True)
+    )
     if dearest // scale > LARGEST:
         return UNKNOWN
     model = cp_model.CpModel()
