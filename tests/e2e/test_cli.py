@@ -124,6 +124,16 @@ def test_an_order_is_told_whole(system: System, shopped: dict[str, Any]) -> None
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_an_order_tells_why_it_comes_from_where_it_does(system: System, shopped: dict[str, Any]) -> None:
+    checkout_id = next(iter(shopped["orders"]))
+    told = system.json("route", "explain", checkout_id)
+    assert told["currency"] and told["decisions"][0]["strategy"] == "priority"
+    assert "by the priority list" in system.text("route", "explain", told["order_id"])
+    tried = system.json("route", "try", "--order", checkout_id)
+    assert {one["strategy"] for one in tried["strategies"]} == {"priority", "nearest", "cheapest"}
+    assert f"0.00 {told['currency']}" not in tried["strategies"][0]["in_words"]
+
+
 def test_an_unknown_order_is_said_to_be(system: System) -> None:
     done = oms(system.env, "order", str(uuid4()))
     assert done.returncode == 2

@@ -19,6 +19,7 @@ from contracts.inventory import (
 from contracts.message import Message
 from contracts.story import StoryFact
 from contracts.values import Destination
+from services.inventory import effects
 from services.inventory.domain import ReservationStatus
 from services.inventory.effects import answer
 from services.inventory.handlers import make_consumer
@@ -357,6 +358,16 @@ def test_a_worker_that_dies_is_replaced_and_after_three_the_order_is_routed_with
     assert isinstance(answer_of(said), StockHeld)
     assert asking.store.rows(ROUTES)[-1].note == "the solver found nothing in its time: the best of a bounded search"
     assert asking.reservation(order(1)).status is ReservationStatus.HELD
+
+
+def test_a_solver_that_breaks_is_an_unknown_outcome(asking: StockRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no solver today")
+
+    monkeypatch.setattr(effects, "solve", broken)
+    asking.hears(asked_for())
+    assert isinstance(answer_of(asking.hears(computed(asking))), StockHeld)
+    assert asking.store.rows(ROUTES)[-1].note == "the solver found nothing in its time: the best of a bounded search"
 
 
 def test_a_question_left_by_another_policy_is_routed_by_the_one_in_force(asking: StockRoom) -> None:

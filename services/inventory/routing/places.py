@@ -73,6 +73,8 @@ class Gazetteer:
             self._named[key] = (*self._named.get(key, ()), made)
             for also in city["alternatenames"]:
                 self._also_named.setdefault(_key(country, also), made)
+        for country in self._largest:
+            self._also_named.pop(_key(country, ""), None)  # a name of signs only is no name
 
     def find(self, country: str, city: str = "", region: str = "") -> Place | None:
         """A city of this name, else the largest of the country, else None."""
@@ -80,7 +82,7 @@ class Gazetteer:
         code = self._regions.get(_key(country, region), region.strip().upper())
         named = self._named.get(key, ())
         best = next((one for one in named if one.region == code), None)
-        best = best or (named[0] if named else self._also_named.get(key) if city.strip() else None)
+        best = best or (named[0] if named else self._also_named.get(key))
         if best is not None:
             return Place(best.latitude, best.longitude, f"{best.name}, {country}")
         if (largest := self._largest.get(country)) is not None:
