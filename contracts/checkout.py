@@ -6,7 +6,18 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.message import Event, Request
-from contracts.values import MAX_LINES, Address, Customer, Money, Quantity, Reference, Sku, Text, Value
+from contracts.values import (
+    MAX_LINES,
+    Address,
+    Customer,
+    Money,
+    Quantity,
+    Reference,
+    ShippingAddress,
+    Sku,
+    Text,
+    Value,
+)
 
 STOREFRONT_REQUESTS = "storefront.requests"
 """The queue every storefront publishes to, through the exchange ``waybill.requests``."""
@@ -35,7 +46,7 @@ class PlaceCheckout(Request, topic="checkout.place", heard_by=STOREFRONT_REQUEST
 
     checkout_id: Reference
     customer: Customer
-    shipping_address: Address
+    shipping_address: ShippingAddress
     billing_address: Address | None = None
     lines: Annotated[tuple[CheckoutLine, ...], Field(min_length=1, max_length=MAX_LINES)]
     discount: Money | None = None

@@ -27,13 +27,17 @@ from contracts.fulfillment import (
 from contracts.inventory import (
     CommitStock,
     DescribeWarehouse,
+    DistanceBand,
     ExtendHold,
     HoldExtended,
     HoldLapsed,
     HoldStock,
+    ProposedPick,
+    QuestionOverdue,
     ReceiveStock,
     ReleaseStock,
     ReservationExpired,
+    RouteProposed,
     ShipStock,
     StockArrived,
     StockCommitted,
@@ -97,7 +101,16 @@ from contracts.payment import (
 from contracts.product import DescribeProduct, Supply
 from contracts.saga import OperateRun, RunOverdue
 from contracts.story import StoryFact
-from contracts.values import Address, Customer, FulfillmentStatus, Money, Pick, SkuQuantity
+from contracts.values import (
+    Address,
+    Customer,
+    Destination,
+    FulfillmentStatus,
+    Money,
+    Pick,
+    ShippingAddress,
+    SkuQuantity,
+)
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
 ORDER: Final = UUID("0195567a-2b00-7000-8000-000000000001")
@@ -150,7 +163,7 @@ _FROM_STOREFRONTS: tuple[Message, ...] = (
     PlaceCheckout(
         checkout_id=CHECKOUT,
         customer=ADA,
-        shipping_address=HOME,
+        shipping_address=ShippingAddress(**HOME.model_dump(), latitude=51.5362, longitude=-0.1033),
         lines=(
             CheckoutLine(sku="TEA-EARL-GREY", quantity=2, unit_price=_eur(895)),
             CheckoutLine(sku="CUP-BLUE", quantity=1, unit_price=_eur(1250)),
@@ -261,8 +274,14 @@ _ORDER: tuple[Message, ...] = (
         occurred_at=NOON,
     ),
 )
+HOLD: Final = HoldStock(
+    order_id=ORDER,
+    lines=LINES,
+    hold_for_s=900,
+    ship_to=Destination(country="GB", city="London", postal_code="N1 9GU"),
+)
 _INVENTORY: tuple[Message, ...] = (
-    HoldStock(order_id=ORDER, lines=LINES, hold_for_s=900),
+    HOLD,
     StockHeld(order_id=ORDER, until=NOON + timedelta(minutes=15), picks=PICKS),
     StockShort(order_id=ORDER, missing=SHORT),
     ExtendHold(order_id=ORDER, hold_for_s=259_200),
@@ -281,7 +300,26 @@ _INVENTORY: tuple[Message, ...] = (
         reference="delivery-2026-0007",
         receipts=(StockReceipt(sku="TEA-EARL-GREY", warehouse="north", quantity=500, safety_stock=10),),
     ),
-    DescribeWarehouse(warehouse="north", name="North", priority=1, as_of=NOON),
+    DescribeWarehouse(
+        warehouse="north",
+        name="North",
+        priority=1,
+        latitude=53.48,
+        longitude=-2.24,
+        shipment_minor=350,
+        bands=(DistanceBand(up_to_km=300, minor_per_kg=40), DistanceBand(up_to_km=2_000, minor_per_kg=120)),
+        daily_shipments=5_000,
+        as_of=NOON,
+    ),
+    RouteProposed(
+        order_id=ORDER,
+        question_id=ATTEMPT,
+        hold=HOLD,
+        outcome="feasible",
+        picks=tuple(ProposedPick(**pick.model_dump()) for pick in PICKS),
+        gap_permille=12,
+    ),
+    QuestionOverdue(order_id=ORDER, question_id=ATTEMPT, hold=HOLD),
     DescribeProduct(
         sku="GIFT-TEA", supply=Supply.KIT, weight_g=900, parts={"TEA-EARL-GREY": 2, "CUP-BLUE": 1}, as_of=NOON
     ),

@@ -1,15 +1,18 @@
 """Stock: hold, commit, release, ship, receive."""
 
-from typing import Annotated
+from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.message import Command, Fact, Local, Reply
 from contracts.values import (
     MAX_LINES,
+    Destination,
     Instant,
     Kits,
+    Latitude,
+    Longitude,
     Pick,
     Reference,
     Sku,
@@ -20,6 +23,12 @@ from contracts.values import (
     WarehouseCode,
 )
 
+MAX_BANDS: Final = 20
+MAX_SHIPMENT_MINOR: Final = 10**9
+MAX_KG_MINOR: Final = 10**7
+AROUND_THE_WORLD_KM: Final = 20_100
+"""Nothing on Earth is farther."""
+
 
 class HoldStock(Command, topic="inventory.hold_stock", heard_by="inventory"):
     """Hold every line or none, until `hold_for_s` seconds from now."""
@@ -27,6 +36,7 @@ class HoldStock(Command, topic="inventory.hold_stock", heard_by="inventory"):
     order_id: UUID
     lines: Annotated[tuple[SkuQuantity, ...], Field(min_length=1, max_length=MAX_LINES)]
     hold_for_s: Annotated[float, Field(gt=0)]
+    ship_to: Destination | None = None
 
 
 class StockHeld(Reply, topic="inventory.stock_held"):
@@ -71,6 +81,7 @@ class CommitStock(Command, topic="inventory.commit_stock", heard_by="inventory")
     """Turn the hold into an allocation. On an expired hold the stock is taken again if it is there."""
 
     order_id: UUID
+    ship_to: Destination | None = None
 
 
 class StockCommitted(Reply, topic="inventory.stock_committed"):
@@ -141,11 +152,64 @@ class ReceiveStock(Fact, topic="inventory.receive_stock", heard_by="inventory"):
     receipts: Annotated[tuple[StockReceipt, ...], Field(min_length=1, max_length=500)]
 
 
+class DistanceBand(Value):
+    """Carriage by weight, for destinations up to so far."""
+
+    up_to_km: Annotated[int, Field(ge=1, le=AROUND_THE_WORLD_KM)]
+    minor_per_kg: Annotated[int, Field(ge=0, le=MAX_KG_MINOR)]
+
+
 class DescribeWarehouse(Fact, topic="inventory.describe_warehouse", heard_by="inventory"):
-    """What a warehouse is called and when its turn is: the lowest `priority` gives first. An older word
-    changes nothing."""
+    """What a warehouse is called, when its turn is (the lowest `priority` gives first), where it stands and what its
+    shipments cost. An older word changes nothing; what the latest leaves out, but for the name, is not so."""
 
     warehouse: WarehouseCode
     name: Text = ""
     priority: Annotated[int, Field(ge=0, le=1_000_000)]
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    shipment_minor: Annotated[int, Field(ge=0, le=MAX_SHIPMENT_MINOR)] = 0
+    """What a shipment costs, whatever is in it, in minor units of the currency all warehouses are described in."""
+    bands: Annotated[tuple[DistanceBand, ...], Field(max_length=MAX_BANDS)] = ()
+    """What a kilogram costs by distance; beyond the last band, and where no distance is known, as in the last one."""
+    daily_shipments: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    """Orders it can take on a day (UTC); none: as many as come."""
     as_of: Instant
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude come together")
+        reaches = [band.up_to_km for band in self.bands]
+        if reaches != sorted(set(reaches)):
+            raise ValueError("each band reaches farther than the one before")
+        return self
+
+
+class ProposedPick(Value):
+    """So many units of a SKU out of one warehouse, as a solver proposes them."""
+
+    warehouse: WarehouseCode
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1)]
+
+
+class RouteProposed(Local, topic="inventory.route_proposed", heard_by="inventory"):
+    """What the solver found for an order too large to be routed exactly in a decision."""
+
+    order_id: UUID
+    question_id: UUID
+    hold: HoldStock
+    outcome: Reference
+    """optimal, feasible (with a gap), unknown"""
+    picks: tuple[ProposedPick, ...] = ()
+    gap_permille: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """How much cheaper it might be at most, in thousandths of its cost; none: not known."""
+
+
+class QuestionOverdue(Local, topic="inventory.question_overdue", heard_by="inventory"):
+    """The timer of a question to the solver rang: whoever computed it may have died."""
+
+    order_id: UUID
+    question_id: UUID
+    hold: HoldStock

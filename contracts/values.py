@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 MAX_LINES = 100
 """Lines per order: bounds every per-order loop and row set."""
@@ -37,6 +37,10 @@ class Money(Value):
     currency: Currency
 
 
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+
+
 class Address(Value):
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     line1: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -45,6 +49,32 @@ class Address(Value):
     postal_code: Annotated[str, StringConstraints(max_length=20)] = ""
     region: Annotated[str, StringConstraints(max_length=100)] = ""
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class Located(Value):
+    """Degrees, where they are known."""
+
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude come together")
+        return self
+
+
+class ShippingAddress(Located, Address):
+    """An address a storefront may have found on the map; further on it travels as an address and a destination."""
+
+
+class Destination(Located):
+    """Where to, as far as the choice of warehouses cares: nobody's name and no street."""
+
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+    region: Annotated[str, StringConstraints(max_length=100)] = ""
+    city: Annotated[str, StringConstraints(max_length=100)] = ""
+    postal_code: Annotated[str, StringConstraints(max_length=20)] = ""
 
 
 class Customer(Value):

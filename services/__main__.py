@@ -28,6 +28,7 @@ ELSEWHERE: Final = {
     "shop": "services.sandbox.shop:shop_app",
     "seed": "services.sandbox.shop:seed_app",
     "order": "services.ops.order:app",
+    "route": "services.inventory.desk:app",
     "queues": "services.ops.queues:app",
     "parked": "services.ops.parked:app",
     "sagas": "services.ops.sagas:app",

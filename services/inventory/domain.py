@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from contracts.inventory import DescribeWarehouse
 from contracts.values import Pick
 from services.inventory import waiting
 from services.inventory.waiting import Later
@@ -86,12 +87,18 @@ NETWORK: Final = "main"
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """The lowest `priority` gives first; equals by code. `described_at`: the word about it we go by."""
+    """The lowest `priority` gives first; equals by code. `described_at`: the word about it we go by. `bands` are
+    [up to so many km, minor units per kg], the nearest first; for the other columns see `DescribeWarehouse`."""
 
     code: str
     name: str
     priority: int
     network: str = NETWORK
+    latitude: float | None = None
+    longitude: float | None = None
+    shipment_minor: int = 0
+    bands: list[Any] = field(default_factory=list)
+    daily_shipments: int | None = None
     described_at: datetime | None = None
     version: int = 0
 
@@ -281,13 +288,23 @@ def kept_back(shelf: Shelf, safety_stock: int) -> Shelf:
     return replace(shelf, safety_stock=max(shelf.safety_stock, safety_stock))
 
 
-def described(standing: Warehouse | None, code: str, name: str, priority: int, as_of: datetime) -> Warehouse | None:
+def described(standing: Warehouse | None, word: DescribeWarehouse) -> Warehouse | None:
     """What a warehouse is from now on; None when we know a later word."""
-    if standing is None:
-        return Warehouse(code, name or code, priority, described_at=as_of)
-    if standing.described_at is not None and standing.described_at >= as_of:
+    if standing is not None and standing.described_at is not None and standing.described_at >= word.as_of:
         return None
-    return replace(standing, name=name or standing.name, priority=priority, described_at=as_of)
+    return Warehouse(
+        code=word.warehouse,
+        name=word.name or (standing.name if standing is not None else word.warehouse),
+        priority=word.priority,
+        network=NETWORK if standing is None else standing.network,
+        latitude=word.latitude,
+        longitude=word.longitude,
+        shipment_minor=word.shipment_minor,
+        bands=[[band.up_to_km, band.minor_per_kg] for band in word.bands],
+        daily_shipments=word.daily_shipments,
+        described_at=word.as_of,
+        version=0 if standing is None else standing.version,
+    )
 
 
 def hold(order_id: UUID, units: Mapping[str, int], take: Take, until: datetime, hold_key: str) -> Decided | Shortage:

@@ -1,11 +1,41 @@
-"""Builds the inventory service from its settings."""
+"""Builds the inventory service from its settings: the strategy that routes orders, and the solver where it may be
+asked."""
 
-from services.inventory.handlers import consumer
+import asyncio
+from typing import Annotated
+
+from pydantic import Field
+
+from services.inventory.effects import SOLVER_S, make_effect
+from services.inventory.handlers import make_consumer
+from services.inventory.routing.places import gazetteer
+from services.inventory.routing.search import WORK
+from services.inventory.routing.strategy import RoutingPolicy, StrategyName
 from services.inventory.tables import SCHEMA
 from shared.service import Service
 from shared.settings import ServiceSettings
 
 
+class InventorySettings(ServiceSettings):
+    routing: StrategyName = StrategyName.PRIORITY
+    routing_work: Annotated[int, Field(ge=1, le=10_000_000)] = WORK
+    """Nodes times lines times warehouses that the exact search may look at inside a decision."""
+    routing_solver_s: Annotated[float, Field(gt=0, le=20)] = SOLVER_S
+    """Work the solver may put into one proposal."""
+
+    def policy(self) -> RoutingPolicy:
+        return RoutingPolicy(strategy=self.routing, work=self.routing_work)
+
+
 def build() -> Service:
     """Raises pydantic's ValidationError, which names what the environment lacks."""
-    return Service("inventory", consumer, SCHEMA, ServiceSettings.load("inventory"))
+    settings = InventorySettings.load("inventory")
+    return Service(
+        "inventory",
+        make_consumer(settings.policy()),
+        SCHEMA,
+        settings,
+        effects=[make_effect(settings.routing_solver_s)] if settings.routing is StrategyName.CHEAPEST else [],
+        # where places matter they are read before the first order comes: not while its shelves are locked
+        opens=[] if settings.routing is StrategyName.PRIORITY else [lambda: asyncio.to_thread(gazetteer)],
+    )

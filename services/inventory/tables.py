@@ -8,6 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from contracts.product import Supply
 from services.inventory.domain import RESERVATION, Movement, MovementKind, Receipt, Reservation, Shelf, Warehouse
 from services.inventory.products import Product
+from services.inventory.routing.rows import QUESTION, Booking, Dispatch, Question, RouteTaken
+from services.inventory.routing.strategy import StrategyName
 from services.inventory.waiting import WAITING_LINE, Backlog, WaitingLine
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
@@ -25,10 +27,18 @@ WAREHOUSES: Final = Table(
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("network", sa.Text, nullable=False),
+        sa.Column("latitude", sa.Double),
+        sa.Column("longitude", sa.Double),
+        sa.Column("shipment_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("bands", JSONB, nullable=False, server_default="[]"),
+        sa.Column("daily_shipments", sa.BigInteger),
         sa.Column("described_at", sa.DateTime(timezone=True)),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         sa.CheckConstraint("priority >= 0", name="priority_is_not_negative"),
+        sa.CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="coordinates_come_together"),
+        sa.CheckConstraint("shipment_minor >= 0", name="a_shipment_costs_nothing_or_more"),
+        sa.CheckConstraint("daily_shipments >= 0", name="daily_capacity_is_not_negative"),
     ),
     key=("code",),
     discipline=Discipline.VERSIONED,
@@ -202,6 +212,97 @@ BACKLOGS: Final = Table(
     discipline=Discipline.LOCKED,
 )
 
+ROUTES: Final = Table(
+    RouteTaken,
+    sa.Table(
+        "routes",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("order_id", sa.Uuid, nullable=False),
+        sa.Column("strategy", sa.Text, nullable=False),
+        sa.Column("chosen", JSONB, nullable=False),
+        sa.Column("cost_minor", sa.BigInteger),
+        sa.Column("gap_permille", sa.Integer),
+        sa.Column("candidates", JSONB, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("message_id", sa.Text, nullable=False),
+        created(),
+        sa.CheckConstraint(
+            f"strategy IN ({', '.join(repr(strategy.value) for strategy in StrategyName)})",
+            name="strategy_is_declared",
+        ),
+        sa.CheckConstraint("cost_minor >= 0", name="a_route_costs_nothing_or_more"),
+        sa.CheckConstraint("gap_permille >= 0 AND gap_permille <= 1000", name="a_gap_is_a_share"),
+        sa.Index("routes_of_an_order", "order_id"),
+    ),
+    key=("id",),
+    discipline=Discipline.APPEND,
+)
+
+DISPATCHES: Final = Table(
+    Dispatch,
+    sa.Table(
+        "dispatches",
+        METADATA,
+        sa.Column(
+            "warehouse",
+            sa.Text,
+            sa.ForeignKey("inventory.warehouses.code", name="a_dispatch_is_of_a_warehouse"),
+            primary_key=True,
+        ),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("shipments", sa.BigInteger, nullable=False),
+        *instants(),
+        sa.CheckConstraint("shipments >= 0", name="shipments_are_not_negative"),
+        postgresql_with={"fillfactor": 50},
+    ),
+    key=("warehouse",),
+    discipline=Discipline.LOCKED,
+)
+
+BOOKINGS: Final = Table(
+    Booking,
+    sa.Table(
+        "bookings",
+        METADATA,
+        sa.Column("order_id", sa.Uuid, primary_key=True),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("warehouses", JSONB, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+    ),
+    key=("order_id",),
+    discipline=Discipline.VERSIONED,
+)
+
+QUESTIONS: Final = Table(
+    Question,
+    sa.Table(
+        "questions",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("order_id", sa.Uuid, nullable=False),
+        sa.Column("command_key", sa.Text, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("hold", JSONB, nullable=False),
+        sa.Column("problem", JSONB, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        states_check(QUESTION, "state"),
+        sa.CheckConstraint("number >= 1", name="questions_count_from_one"),
+        sa.Index("questions_of_an_order", "order_id"),
+        # the worker's queue: as small as what waits to be computed
+        sa.Index("questions_to_ask", "id", postgresql_where=sa.text("state = 'open'")),
+    ),
+    key=("id",),
+    discipline=Discipline.VERSIONED,
+    fixed=frozenset({"order_id", "command_key", "number", "hold", "problem"}),
+)
+
 TABLES: Final[tuple[Table[Any], ...]] = (
     WAREHOUSES,
     PRODUCTS,
@@ -211,8 +312,13 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     RESERVATIONS,
     WAITING_LINES,
     BACKLOGS,
+    ROUTES,
+    DISPATCHES,
+    BOOKINGS,
+    QUESTIONS,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("reservations", "status", RESERVATION),
     ("waiting_lines", "status", WAITING_LINE),
+    ("questions", "state", QUESTION),
 )

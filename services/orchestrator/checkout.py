@@ -41,7 +41,7 @@ from contracts.payment import (
     PaymentReleased,
     ReleasePayment,
 )
-from contracts.values import Pick, SkuQuantity, Wait
+from contracts.values import Address, Destination, Pick, SkuQuantity, Wait
 from services.orchestrator.saga import Phase, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
 from shared.ids import id_from
@@ -85,7 +85,7 @@ class Checkout:
                 "storefront": self.storefront,
                 "checkout_id": request["checkout_id"],
                 "customer": request["customer"],
-                "shipping_address": request["shipping_address"],
+                "shipping_address": self.shipping_address(),
                 "billing_address": request["billing_address"],
                 "currency": request["total"]["currency"],
                 "lines": [
@@ -110,6 +110,7 @@ class Checkout:
             order_id=self.order_id,
             lines=tuple(SkuQuantity(sku=line["sku"], quantity=line["quantity"]) for line in lines),
             hold_for_s=self.hold_for_s,
+            ship_to=self.ship_to(),
         )
 
     def release_stock(self) -> ReleaseStock:
@@ -133,7 +134,16 @@ class Checkout:
         return ReleasePayment(order_id=self.order_id, reason=self.facts.get("reason") or "cancelled")
 
     def commit_stock(self) -> CommitStock:
-        return CommitStock(order_id=self.order_id)
+        return CommitStock(order_id=self.order_id, ship_to=self.ship_to())
+
+    def ship_to(self) -> Destination:
+        address = self.asked_for["checkout"]["shipping_address"]
+        return Destination(**{name: address[name] for name in Destination.model_fields if name in address})
+
+    def shipping_address(self) -> Mapping[str, Any]:
+        """Without coordinates: what a listener of the released schema does not know is not sent to it."""
+        address = self.asked_for["checkout"]["shipping_address"]
+        return {name: address[name] for name in Address.model_fields if name in address}
 
     def confirm_order(self) -> ConfirmOrder:
         return ConfirmOrder(
@@ -145,7 +155,7 @@ class Checkout:
     def request_fulfillment(self) -> RequestFulfillment:
         return RequestFulfillment(
             order_id=self.order_id,
-            ship_to=self.asked_for["checkout"]["shipping_address"],
+            ship_to=Address.model_validate(self.shipping_address()),
             picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
             kits=self.facts.get("kits", {}),
         )

@@ -17,7 +17,7 @@ SMALL = Asked(
 KEYS = {"bench", "orders", "orders_per_s", "p50_ms", "p99_ms", "cpu_ms_per_order", "yardsticks", "invariants", "ok"}
 GROUPS = {"services", "postgresql", "rabbitmq", "load", "world", "total"}
 SYSTEM = ["services", "postgresql", "rabbitmq"]
-NAMES = ["checkout_closed", "checkout_rate", "flash_sale", "relay", "simulator"]
+NAMES = ["checkout_closed", "checkout_rate", "flash_sale", "relay", "routing", "simulator"]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,13 @@ async def test_a_flash_sale_sells_exactly_what_there_is(lines: dict[str, Any]) -
         SMALL.buyers - SMALL.units,
     )
     assert line["unanswered"] == 0
+
+
+async def test_routing_is_timed_for_both_sizes(lines: dict[str, Any]) -> None:
+    line = lines["routing"]
+    assert 0 < line["p50_ms"] <= line["p99_ms"]
+    assert 0 < line["small_p50_ms"] <= line["small_p99_ms"]
+    assert line["priority_p50_ms"] > 0
 
 
 async def test_the_relay_says_everything_once_and_in_packs(lines: dict[str, Any]) -> None:

@@ -21,7 +21,10 @@ from tests.support.until import until
 
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
-COMMANDS = ("run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "maintain", "contracts")
+COMMANDS = (
+    *("run", "migrate", "demo", "shop", "seed", "order", "route", "queues", "parked", "sagas", "maintain"),
+    "contracts",
+)
 
 
 def oms(env: Mapping[str, str], *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
@@ -119,6 +122,16 @@ def test_an_order_is_told_whole(system: System, shopped: dict[str, Any]) -> None
     text = system.text("order", told["id"])
     assert "Lines" in text and "Story" in text and "order.paid" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_an_order_tells_why_it_comes_from_where_it_does(system: System, shopped: dict[str, Any]) -> None:
+    checkout_id = next(iter(shopped["orders"]))
+    told = system.json("route", "explain", checkout_id)
+    assert told["currency"] and told["decisions"][0]["strategy"] == "priority"
+    assert "by the priority list" in system.text("route", "explain", told["order_id"])
+    tried = system.json("route", "try", "--order", checkout_id)
+    assert {one["strategy"] for one in tried["strategies"]} == {"priority", "nearest", "cheapest"}
+    assert f"0.00 {told['currency']}" not in tried["strategies"][0]["in_words"]
 
 
 def test_an_unknown_order_is_said_to_be(system: System) -> None:

@@ -11,7 +11,7 @@ from contracts.inventory import ReservationExpired, ShipStock, StockCommitted, S
 from contracts.message import Message
 from services.inventory.domain import Shelf, Shortage, Warehouse, wanted
 from services.inventory.handlers.promises import HOLD_TIMER
-from services.inventory.strategy import Demand, PriorityList
+from services.inventory.routing.strategy import Demand, PriorityList, Route
 from services.inventory.tables import MOVEMENTS, RESERVATIONS
 from tests.support.stock_room import StockRoom, commit, extend, hold, order, release, ship
 
@@ -169,10 +169,11 @@ def test_the_priority_list_gives_all_or_nothing_and_never_above_what_is_availabl
         assert chosen.missing == short
         assert chosen.missing or chosen.unknown
         return
-    assert wanted((pick.sku, pick.quantity) for pick in chosen) == wish
+    assert isinstance(chosen, Route)
+    assert wanted((pick.sku, pick.quantity) for pick in chosen.picks) == wish
     for sku in wish:
         left = wish[sku]
         for shelf in sorted(of_sku[sku], key=lambda shelf: warehouses[shelf.warehouse].priority):
-            taken = sum(pick.quantity for pick in chosen if (pick.sku, pick.warehouse) == (sku, shelf.warehouse))
+            taken = sum(pick.quantity for pick in chosen.picks if (pick.sku, pick.warehouse) == (sku, shelf.warehouse))
             assert taken == min(left, max(shelf.available, 0)), "the first of the list gives all it can"
             left -= taken

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from contracts.frame import CommandWithdrawn
 from contracts.inventory import ReservationExpired, StockCommitted, StockGone, StockHeld, StockShort
 from contracts.message import Message
-from contracts.order import OrderRefused, RefundRefused
+from contracts.order import LinesReserved, OrderRefused, RefundRefused
 from contracts.payment import PaymentDeclined, PaymentPending, PaymentRefundRefused
-from contracts.values import SkuQuantity
+from contracts.values import Address, SkuQuantity
 from services.orchestrator import engine
 from services.orchestrator.domain import Run
 from services.orchestrator.late import LATE, SAGAS
@@ -46,6 +46,8 @@ def done(step: Step) -> Message:
         return StockHeld(order_id=ORDER, until=NOW, picks=())
     if step.done is StockCommitted:
         return StockCommitted(order_id=ORDER, picks=())
+    if step.done is LinesReserved:
+        return LinesReserved(order_id=ORDER, ship_to=Address(name="A", line1="1", city="London", country="GB"))
     return step.done.model_construct(order_id=ORDER)
 
 
@@ -56,10 +58,13 @@ def undone(step: Step) -> Message:
 
 def new_run(saga: str, token: str | None = "tok_ok") -> Run:
     asked_for: dict[str, Any] = {"order_id": str(ORDER), "run_id": str(RUN), "storefront": "shop", "hold_for_s": 60.0}
-    if saga == "checkout":
-        asked_for["checkout"] = a_checkout("c", {"A": 1}, token=token).model_dump(mode="json")
-    else:
-        asked_for["refund"] = {"refund_id": "r", "amount": {"amount_minor": 5, "currency": "EUR"}}
+    match saga:
+        case "checkout":
+            asked_for["checkout"] = a_checkout("c", {"A": 1}, token=token).model_dump(mode="json")
+        case "refund":
+            asked_for["refund"] = {"refund_id": "r", "amount": {"amount_minor": 5, "currency": "EUR"}}
+        case "release":
+            asked_for["picks"] = [{"warehouse": "north", "sku": "A", "quantity": 1}]
     return Run(RUN, saga, ORDER, ORDER, "shop", asked_for, {}, Phase.WAITING, 0, [], [], 0, NOW, "", None)
 
 

@@ -1,9 +1,9 @@
 """Checkouts as storefronts place them, whole and adding up."""
 
 from contracts.checkout import CheckoutLine, PaymentToken, PlaceCheckout
-from contracts.values import Address, Customer, Money
+from contracts.values import Customer, Money, ShippingAddress
 
-ADDRESS = Address(name="Ada Byron", line1="1 Analytical Lane", city="London", postal_code="W1", country="GB")
+ADDRESS = ShippingAddress(name="Ada Byron", line1="1 Analytical Lane", city="London", postal_code="W1", country="GB")
 CURRENCY = "EUR"
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from contracts.inventory import CommitStock, ExtendHold, HoldStock, ReceiveStock, ReleaseStock, ShipStock, StockReceipt
 from contracts.message import Kind, Message
-from contracts.values import Pick, SkuQuantity
+from contracts.values import Destination, Pick, SkuQuantity
 from services.inventory.domain import Reservation, Shelf
 from services.inventory.handlers import consumer
 from services.inventory.tables import (
@@ -21,6 +21,7 @@ from services.inventory.tables import (
     WAITING_LINES,
 )
 from shared.batch import Batches
+from shared.consumer import Consumer
 from shared.envelope import Envelope, head_of, open_envelope
 from shared.heard import Done, Heard
 from tests.support.memory import MemoryStore
@@ -39,7 +40,7 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
 
 
 class StockRoom:
-    def __init__(self) -> None:
+    def __init__(self, consumer: Consumer = consumer) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.store = MemoryStore(lambda: self.now, tables=TABLES, machines=MACHINES)
         self._ids = 0
@@ -166,12 +167,15 @@ def order(number: int) -> UUID:
     return UUID(int=number << 64)
 
 
-def hold(number: int, *lines: tuple[str, int], for_s: float = HOLD_FOR_S) -> HoldStock:
+def hold(
+    number: int, *lines: tuple[str, int], for_s: float = HOLD_FOR_S, ship_to: Destination | None = None
+) -> HoldStock:
     wanted = lines or (("tea", 1),)
     return HoldStock(
         order_id=order(number),
         lines=tuple(SkuQuantity(sku=sku, quantity=quantity) for sku, quantity in wanted),
         hold_for_s=for_s,
+        ship_to=ship_to,
     )
 
 

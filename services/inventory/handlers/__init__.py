@@ -2,7 +2,7 @@
 batch, in key order, so that two batches wait for each other and never deadlock.
 """
 
-from services.inventory.handlers import promises, queues, supply
-from services.inventory.handlers.consumer import consumer
+from services.inventory.handlers import promises, proposals, queues, supply
+from services.inventory.handlers.consumer import consumer, make_consumer
 
-__all__ = ["consumer", "promises", "queues", "supply"]
+__all__ = ["consumer", "make_consumer", "promises", "proposals", "queues", "supply"]

@@ -1,31 +1,25 @@
-"""Where the units of an order come from: those who wait already go first, kits are put together, a strategy chooses.
-
-All of it against shelves and queues as the messages before left them.
+"""Where the units of an order come from: those who wait already go first, what may wait is promised, and the rest is
+routed; all against shelves and queues as the messages before left them.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from services.inventory import waiting
-from services.inventory.domain import NETWORK, Plan, Reservation, ReservationStatus, Shelf, Shortage, Taken, Warehouse
-from services.inventory.kits import choose
+from services.inventory.domain import Plan, Reservation, ReservationStatus, Shortage
+from services.inventory.handlers.routing import Routing, counted
 from services.inventory.products import Product
-from services.inventory.strategy import Demand, PriorityList, Strategy
-from services.inventory.tables import BACKLOGS, PRODUCTS, RESERVATIONS, SHELVES, WAITING_LINES, WAREHOUSES
+from services.inventory.tables import BACKLOGS, PRODUCTS, RESERVATIONS, SHELVES, WAITING_LINES
 from services.inventory.waiting import Backlog
 from shared.table import Need
 from shared.working_set import Rows
-
-STRATEGY: Final[Strategy] = PriorityList()
-
 
 # -- the rows a plan looks at ----------------------------------------------------------------------------------------
 
 
 def shelves_of(rows: Rows, skus: Iterable[str]) -> list[Need]:
-    """The shelves of these SKUs, of a kit those of its parts; and the queues of what may wait. Products are loaded."""
+    """The shelves of these SKUs, of a kit those of its parts; the queues of what may wait; the counters of the day.
+    Products and warehouses are loaded."""
     on_shelves: set[str] = set()
     queues: set[str] = set()
     for sku in skus:
@@ -33,7 +27,7 @@ def shelves_of(rows: Rows, skus: Iterable[str]) -> list[Need]:
         parts = set(product.parts) if product is not None else set[str]()
         on_shelves |= parts or {sku}
         queues |= {sku} if waiting.may_wait(product) else parts  # a part may be waited for on its own
-    return [Need.of(SHELVES, "sku", *on_shelves), Need.of(BACKLOGS, "sku", *queues)]
+    return [Need.of(SHELVES, "sku", *on_shelves), Need.of(BACKLOGS, "sku", *queues), *counted(rows)]
 
 
 def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False) -> list[Need]:
@@ -48,8 +42,8 @@ def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False) -> list[Need
     expired = reservation.status is ReservationStatus.EXPIRED
     if reservation.later or expired:
         needs.append(Need.of(WAITING_LINES, "order_id", order_id))
-    if expired:
-        needs.append(Need.of(PRODUCTS, "sku", *promised))
+    if expired and not frees:
+        needs += [Need.of(PRODUCTS, "sku", *promised), *counted(rows)]
     if reservation.later or expired or frees:
         needs.append(Need.of(BACKLOGS, "sku", *on_shelves, *promised))
     return needs
@@ -58,53 +52,39 @@ def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False) -> list[Need
 # -- the plan --------------------------------------------------------------------------------------------------------
 
 
-def plan(rows: Rows, units: Mapping[str, int], now: datetime) -> Plan | Shortage:
+def plan(routing: Routing, units: Mapping[str, int]) -> Plan | Shortage:
     """For a new hold: kits as their products are described now."""
-    products = _described(rows, units)
+    products = _described(routing.rows, units)
     parts = {sku: product.parts for sku, product in products.items() if product.parts}
-    return _plan(rows, units, products, parts, now)
+    return _plan(routing, units, products, parts, ask=True)
 
 
-def plan_again(rows: Rows, reservation: Reservation, units: Mapping[str, int], now: datetime) -> Plan | Shortage:
-    """For a hold that had expired: the kits are the ones it was promised."""
+def plan_again(routing: Routing, reservation: Reservation, units: Mapping[str, int]) -> Plan | Shortage:
+    """For a hold that had expired: the kits are the ones it was promised, and nobody is asked any more."""
     parts = {pick.sku: pick.parts for pick in reservation.taken if pick.parts}
-    products = {sku: product for sku, product in _described(rows, units).items() if sku not in parts}
-    return _plan(rows, units, products, parts, now)
+    products = {sku: product for sku, product in _described(routing.rows, units).items() if sku not in parts}
+    return _plan(routing, units, products, parts, ask=False)
 
 
 def _plan(
-    rows: Rows,
+    routing: Routing,
     units: Mapping[str, int],
     products: Mapping[str, Product],
     parts: Mapping[str, Mapping[str, int]],
-    now: datetime,
+    *,
+    ask: bool,
 ) -> Plan | Shortage:
     waits = {sku for sku in units if waiting.may_wait(products.get(sku))}
     if not waits:
-        taken = take(rows, units, parts)
+        taken = routing.take(units, parts, ask=ask)
         return taken if isinstance(taken, Shortage) else Plan(taken)
+    rows = routing.rows
     backlogs = {sku: rows.get(BACKLOGS, sku) or Backlog(sku) for sku in waits}
-    available = {sku: sum(max(0, shelf.available) for shelf in rows.where(SHELVES, "sku", sku)) for sku in waits}
-    split = waiting.split(units, products, backlogs, available, now)
+    split = waiting.split(units, products, backlogs, routing.available(waits), routing.moment.now)
     if split.missing:
         return Shortage(split.missing)
-    taken = take(rows, split.now, parts)
+    taken = routing.take(split.now, parts, ask=ask)
     return taken if isinstance(taken, Shortage) else Plan(taken, split.later)
-
-
-def take(
-    rows: Rows, units: Mapping[str, int], parts: Mapping[str, Mapping[str, int]] | None = None
-) -> tuple[Taken, ...] | Shortage:
-    """Every unit from a shelf, or what is missing."""
-    if not units:
-        return ()
-    on_shelves = {sku for wanted in units for sku in ((parts or {}).get(wanted) or (wanted,))}
-    shelves: dict[str, list[Shelf]] = {sku: rows.where(SHELVES, "sku", sku) for sku in on_shelves}
-    return choose(STRATEGY, Demand(units, shelves, warehouses(rows)), parts or {})
-
-
-def warehouses(rows: Rows) -> dict[str, Warehouse]:
-    return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
 
 
 def _described(rows: Rows, skus: Iterable[str]) -> dict[str, Product]:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Final
 
+from contracts.frame import CommandWithdrawn
 from contracts.inventory import (
     CommitStock,
     ExtendHold,
@@ -25,8 +26,17 @@ from services.inventory.domain import NETWORK, Decided, Reservation, Reservation
 from services.inventory.handlers.consumer import consumer
 from services.inventory.handlers.planning import its_shelves, plan, plan_again, shelves_of
 from services.inventory.handlers.queues import change_queues, freed
+from services.inventory.handlers.routing import (
+    BY_PRIORITY,
+    Routing,
+    booked,
+    give_back,
+    needed_by_hold,
+    withdraw_questions,
+)
 from services.inventory.handlers.turns import kits, known, missing, picks, story, take_turns, told, waits
-from services.inventory.tables import PRODUCTS, RESERVATIONS, SHELVES, WAREHOUSES
+from services.inventory.routing.strategy import RoutingPolicy
+from services.inventory.tables import BOOKINGS, QUESTIONS, RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Answer, Moment, NotYet, Said
 from shared.table import Need
 from shared.working_set import Rows
@@ -40,15 +50,19 @@ class AlreadyReserved(Exception):
 
 @consumer.hears(
     HoldStock,
-    needs=lambda command: [
-        Need.of(RESERVATIONS, "order_id", command.order_id),
-        Need.of(WAREHOUSES, "network", NETWORK),
-        Need.of(PRODUCTS, "sku", *(line.sku for line in command.lines)),
-    ],
+    needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id), *needed_by_hold(command)],
     then=lambda command, rows: shelves_of(rows, (line.sku for line in command.lines)),
 )
-def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockHeld, StockShort]:
-    """Hold every line of an order, or none of them."""
+def hold_stock(
+    command: HoldStock, rows: Rows, moment: Moment, policy: RoutingPolicy = BY_PRIORITY
+) -> Annotated[list[Said], StockHeld, StockShort]:
+    """Hold every line of an order, or none of them. An order too large to be routed here waits for the solver."""
+    return hold_routed(command, Routing(rows, moment, policy, command.ship_to))
+
+
+def hold_routed(command: HoldStock, routing: Routing) -> list[Said]:
+    """The same, of a routing that may know what the solver proposed."""
+    rows, moment = routing.rows, routing.moment
     units = domain.wanted((line.sku, line.quantity) for line in command.lines)
     standing = rows.get(RESERVATIONS, command.order_id)
     if standing is not None:
@@ -57,10 +71,14 @@ def hold_stock(command: HoldStock, rows: Rows, moment: Moment) -> Annotated[list
         return [_held(standing)]
     until = moment.now + timedelta(seconds=command.hold_for_s)
     key = moment.command_key or ""
-    held = domain.hold(command.order_id, units, lambda units: plan(rows, units, moment.now), until, key)
+    held = domain.hold(command.order_id, units, lambda units: plan(routing, units), until, key)
+    if routing.larger is not None:
+        routing.ask(command)
+        return []
     if isinstance(held, Shortage):
         return [StockShort(order_id=command.order_id, missing=missing(held), unknown=held.unknown)]
     _keep(rows, moment, held)
+    routing.keep(command.order_id)
     rows.set_timer(HOLD_TIMER, command.order_id, until, HoldLapsed(order_id=command.order_id))
     # not told to the order's story: the order hears of its stock when it is confirmed, awaits payment or is cancelled
     return [_held(held.reservation)]
@@ -79,8 +97,8 @@ def extend_hold(command: ExtendHold, rows: Rows, moment: Moment) -> HoldExtended
 
 @consumer.hears(
     HoldLapsed,
-    needs=lambda lapsed: [Need.of(RESERVATIONS, "order_id", lapsed.order_id)],
-    then=lambda lapsed, rows: its_shelves(rows, lapsed.order_id, frees=True),
+    needs=lambda lapsed: [Need.of(table, "order_id", lapsed.order_id) for table in (RESERVATIONS, BOOKINGS)],
+    then=lambda lapsed, rows: [*its_shelves(rows, lapsed.order_id, frees=True), *booked(rows, lapsed.order_id)],
 )
 def hold_lapsed(
     lapsed: HoldLapsed, rows: Rows, moment: Moment
@@ -91,6 +109,7 @@ def hold_lapsed(
     if expired is None:
         return []
     _keep(rows, moment, expired, reference="expired")
+    give_back(rows, expired.reservation)
     return [
         *freed(rows, expired.turns),
         Answer(expired.reservation.hold_key, ReservationExpired(order_id=lapsed.order_id)),
@@ -103,15 +122,17 @@ def hold_lapsed(
     needs=lambda command: [
         Need.of(RESERVATIONS, "order_id", command.order_id),
         Need.of(WAREHOUSES, "network", NETWORK),  # an expired hold is taken again, from anywhere
+        Need.of(BOOKINGS, "order_id", command.order_id),
     ],
     then=lambda command, rows: its_shelves(rows, command.order_id),
 )
 def commit_stock(
-    command: CommitStock, rows: Rows, moment: Moment
+    command: CommitStock, rows: Rows, moment: Moment, policy: RoutingPolicy = BY_PRIORITY
 ) -> Annotated[list[Said], StockCommitted, StockGone, StoryFact]:
     """Turn the hold into an allocation; the race with its expiry ends on the reservation row."""
     reservation = known(rows, command.order_id)
-    committed = domain.commit(reservation, lambda units: plan_again(rows, reservation, units, moment.now))
+    routing = Routing(rows, moment, policy, command.ship_to)
+    committed = domain.commit(reservation, lambda units: plan_again(routing, reservation, units))
     if isinstance(committed, Shortage):
         return [
             StockGone(order_id=command.order_id, missing=missing(committed)),
@@ -127,6 +148,7 @@ def commit_stock(
     ]
     if committed.reservation is not reservation:
         _keep(rows, moment, committed)
+        routing.keep(command.order_id)
         rows.clear_timer(HOLD_TIMER, command.order_id)
         if reservation.status is not ReservationStatus.EXPIRED:
             return said
@@ -137,14 +159,16 @@ def commit_stock(
 
 @consumer.hears(
     ReleaseStock,
-    needs=lambda command: [Need.of(RESERVATIONS, "order_id", command.order_id)],
-    then=lambda command, rows: its_shelves(rows, command.order_id, frees=True),
+    needs=lambda command: [
+        Need.of(table, "order_id", command.order_id) for table in (RESERVATIONS, BOOKINGS, QUESTIONS)
+    ],
+    then=lambda command, rows: [*its_shelves(rows, command.order_id, frees=True), *booked(rows, command.order_id)],
 )
 def release_stock(
     command: ReleaseStock, rows: Rows, moment: Moment
-) -> Annotated[list[Said], StockReleased, StoryFact, StockArrived]:
+) -> Annotated[list[Said], StockReleased, StoryFact, StockArrived, Answer, CommandWithdrawn]:
     """Give back what has not shipped. Nothing to give back, or nothing known, is released as well."""
-    said: list[Said] = [StockReleased(order_id=command.order_id)]
+    said: list[Said] = [StockReleased(order_id=command.order_id), *withdraw_questions(rows, command.order_id)]
     reservation = rows.get(RESERVATIONS, command.order_id)
     if reservation is None:
         return said
@@ -153,6 +177,7 @@ def release_stock(
         _keep(rows, moment, released, reference=command.reason)
         rows.clear_timer(HOLD_TIMER, command.order_id)
     if released.turns or released.unqueues:
+        give_back(rows, reservation)
         said += freed(rows, released.turns)
         said.append(story(moment, command.order_id, "inventory.stock_released", reason=command.reason))
     return said

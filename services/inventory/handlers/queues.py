@@ -9,15 +9,25 @@ from contracts.story import StoryFact
 from services.inventory import domain, waiting
 from services.inventory.domain import NETWORK, Decided, ReservationStatus, Shortage, UnitsTurn
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.planning import take
+from services.inventory.handlers.routing import BY_PRIORITY, Routing, counted, tomorrow
 from services.inventory.handlers.turns import story, take_turns, told, told_as_picks
-from services.inventory.tables import BACKLOGS, PRODUCTS, RESERVATIONS, SHELVES, WAITING_LINES, WAREHOUSES
+from services.inventory.routing.strategy import RoutingPolicy
+from services.inventory.tables import (
+    BACKLOGS,
+    BOOKINGS,
+    PRODUCTS,
+    RESERVATIONS,
+    SHELVES,
+    WAITING_LINES,
+    WAREHOUSES,
+)
 from services.inventory.waiting import SERVED_AT_ONCE, Backlog, Later
 from shared.consumer import Moment, Said
 from shared.table import Need
 from shared.working_set import Rows
 
 RELEASE_TIMER: Final = "release"
+CAPACITY_TIMER: Final = "capacity"
 
 
 @consumer.hears(
@@ -30,27 +40,33 @@ RELEASE_TIMER: Final = "release"
     then=lambda arrived, rows: [
         Need.of(SHELVES, "sku", arrived.sku),
         Need.of(BACKLOGS, "sku", arrived.sku),
-        Need.of(RESERVATIONS, "order_id", *(line.order_id for line in rows.where(WAITING_LINES, "queue", arrived.sku))),
+        *(
+            Need.of(table, "order_id", *(line.order_id for line in rows.where(WAITING_LINES, "queue", arrived.sku)))
+            for table in (RESERVATIONS, BOOKINGS)
+        ),
+        *counted(rows),
     ],
 )
 def stock_arrived(
-    arrived: StockArrived, rows: Rows, moment: Moment
+    arrived: StockArrived, rows: Rows, moment: Moment, policy: RoutingPolicy = BY_PRIORITY
 ) -> Annotated[list[Said], WaitingServed, StoryFact, StockArrived]:
     """Serve the queue from its front as far as the free units go. What is not released yet waits for its date."""
     product = rows.get(PRODUCTS, arrived.sku)
     if product is not None and waiting.unreleased(product, moment.now):
         return []
     lines = rows.where(WAITING_LINES, "queue", arrived.sku)
-    free = sum(max(0, shelf.available) for shelf in rows.where(SHELVES, "sku", arrived.sku))
+    free = Routing(rows, moment, policy).available([arrived.sku])[arrived.sku]
     served = waiting.next_served(lines, free)
     said: list[Said] = []
     for line in served:
         reservation = rows.get(RESERVATIONS, line.order_id)
-        taken = take(rows, {line.sku: line.quantity})
+        routing = Routing(rows, moment, policy)
+        taken = routing.take({line.sku: line.quantity}, ask=False)
         if reservation is None or isinstance(taken, Shortage):
             raise domain.Oversold(f"{line.quantity} {line.sku} for {line.order_id}: counted as free, and not to be had")
         decided = domain.serve(reservation, line.sku, taken)
         rows.put(decided.reservation)
+        routing.keep(line.order_id)
         take_turns(rows, moment, decided.turns, order_id=line.order_id, reference="served")
         change_queues(rows, decided, "serve")
         if reservation.status is ReservationStatus.COMMITTED:
@@ -60,6 +76,9 @@ def stock_arrived(
         said.append(story(moment, line.order_id, "inventory.waiting_served", detail=detail))
     if len(served) == len(lines) == SERVED_AT_ONCE:
         said.append(arrived)  # there may be more behind them
+    lying = sum(max(0, shelf.available) for shelf in rows.where(SHELVES, "sku", arrived.sku))
+    if len(served) < len(lines) and lying > free:  # in a warehouse that takes no more orders today
+        rows.set_timer(CAPACITY_TIMER, arrived.sku, tomorrow(moment), arrived)
     return said
 
 

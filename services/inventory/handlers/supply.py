@@ -5,8 +5,8 @@ from contracts.product import DescribeProduct
 from services.inventory import domain, products, waiting
 from services.inventory.domain import NETWORK, Receipt, Shelf, UnitsTurn, Warehouse
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.planning import warehouses
 from services.inventory.handlers.queues import RELEASE_TIMER, freed
+from services.inventory.handlers.routing import warehouses
 from services.inventory.handlers.turns import take_turns
 from services.inventory.tables import BACKLOGS, PRODUCTS, RECEIPTS, SHELVES, WAREHOUSES
 from services.inventory.waiting import Backlog
@@ -47,9 +47,8 @@ def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> list[Said |
 
 @consumer.hears(DescribeWarehouse, needs=lambda fact: [Need.of(WAREHOUSES, "network", NETWORK)])
 def describe_warehouse(fact: DescribeWarehouse, rows: Rows, moment: Moment) -> None:
-    """Name a warehouse and give it its place in the priority list; the latest word counts, whenever it is heard."""
-    standing = warehouses(rows).get(fact.warehouse)
-    described = domain.described(standing, fact.warehouse, fact.name, fact.priority, fact.as_of)
+    """What a warehouse is, its turn and its costs; the latest word counts, whenever it is heard."""
+    described = domain.described(warehouses(rows).get(fact.warehouse), fact)
     if described is not None:
         rows.put(described)
 

@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False)
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="checkout_closed, checkout_rate, flash_sale, relay, simulator; none: all of them"),
+        typer.Argument(help="checkout_closed, checkout_rate, flash_sale, relay, routing, simulator; none: all of them"),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3_600, help="Measured, after the warm-up.")] = 60.0,
     warmup: Annotated[float, typer.Option(min=0, max=600, help="Seconds before that.")] = 10.0,

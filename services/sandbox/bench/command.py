@@ -19,6 +19,7 @@ from services.sandbox.bench.checkout import checkout_closed, checkout_rate
 from services.sandbox.bench.child import ChildFailed
 from services.sandbox.bench.flash_sale import flash_sale
 from services.sandbox.bench.relay import relay
+from services.sandbox.bench.routing import routing
 from services.sandbox.bench.simulator import simulator
 from services.sandbox.bench.stage import Asked, Watching
 from services.sandbox.bench.yardsticks import yardsticks
@@ -41,6 +42,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "checkout_rate": checkout_rate,
     "flash_sale": flash_sale,
     "relay": relay,
+    "routing": routing,
     "simulator": simulator,
 }
 
@@ -140,7 +142,7 @@ def _table(lines: Sequence[dict[str, Any]]) -> Table:
         cpu = (line.get("cpu_ms_per_order") or {}).get("total")
         besides = [
             f"{line[name]} {name.replace('_', ' ')}"
-            for name in ("in_flight", "rate", "sold", "messages_per_s", "schedules_per_minute")
+            for name in ("in_flight", "rate", "sold", "messages_per_s", "schedules_per_minute", "small_p50_ms")
             if line.get(name) is not None
         ]
         checked = line.get("invariants", {"checked": 0, "broken": 0})

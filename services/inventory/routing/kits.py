@@ -6,37 +6,40 @@ again one SKU after the other: kits first, then the rest from what they leave.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from services.inventory.domain import Shelf, Shortage, Taken
-from services.inventory.strategy import Demand, Strategy
+from services.inventory.routing.strategy import Demand, Route, Strategy, TooLarge
 from shared.frozen import replace
 
 Parts = Mapping[str, Mapping[str, int]]
 """Kit -> units of each component in one of it."""
+IN_TURN: Final = "kits and loose units want the same parts: one after the other, kits first"
+NOT_ASKED: Final = "an order with kits does not wait for the solver: the best of a bounded search"
 
 
-def choose(strategy: Strategy, demand: Demand, parts: Parts) -> tuple[Taken, ...] | Shortage:
-    """Every unit or none. Kits come whole out of one warehouse each; an order of several may use several."""
-    kits = {sku: units for sku, units in demand.units.items() if sku in parts}
-    if not kits:
+def choose(strategy: Strategy, demand: Demand, parts: Parts) -> Route | Shortage | TooLarge:
+    """Every unit or none. A kit comes whole out of one warehouse; an order of several kits may use several."""
+    if not any(sku in parts for sku in demand.units):
         return strategy.choose(demand)
     chosen = _chosen(strategy, demand, demand.units, demand.shelves, parts)
-    if isinstance(chosen, tuple) and not _fits(chosen, demand.shelves):
-        chosen = _in_turn(strategy, demand, kits, parts)
+    if isinstance(chosen, Route) and not _fits(chosen.picks, demand.shelves):
+        return _in_turn(strategy, demand, parts)
     return chosen
 
 
-def _in_turn(strategy: Strategy, demand: Demand, kits: Mapping[str, int], parts: Parts) -> tuple[Taken, ...] | Shortage:
-    """One SKU after the other, kits first, each from what is left."""
+def _in_turn(strategy: Strategy, demand: Demand, parts: Parts) -> Route | Shortage:
+    """One SKU after the other, kits first, each from what is left. A warehouse is paid for once for each SKU then."""
     shelves: Mapping[str, Sequence[Shelf]] = demand.shelves
-    taken: list[Taken] = []
-    for sku in (*kits, *(loose for loose in demand.units if loose not in kits)):
+    found: list[Route] = []
+    for sku in sorted(demand.units, key=lambda sku: sku not in parts):
         chosen = _chosen(strategy, demand, {sku: demand.units[sku]}, shelves, parts)
         if isinstance(chosen, Shortage):
             return chosen
-        taken += chosen
-        shelves = _less(shelves, chosen)
-    return tuple(taken)
+        found.append(chosen)
+        shelves = _less(shelves, chosen.picks)
+    picks = tuple(pick for route in found for pick in route.picks)
+    return replace(found[0], picks=picks, cost=None, gap_permille=None, candidates=(), note=IN_TURN)
 
 
 def _chosen(
@@ -45,12 +48,14 @@ def _chosen(
     units: Mapping[str, int],
     shelves: Mapping[str, Sequence[Shelf]],
     parts: Parts,
-) -> tuple[Taken, ...] | Shortage:
+) -> Route | Shortage:
     seen = {sku: _as_shelves(sku, shelves, parts[sku]) if sku in parts else shelves[sku] for sku in units}
     chosen = strategy.choose(replace(demand, units=units, shelves=seen))
     if isinstance(chosen, Shortage):
         return chosen
-    return tuple(replace(pick, parts=dict(parts[pick.sku])) if pick.sku in parts else pick for pick in chosen)
+    route = replace(chosen.route, note=NOT_ASKED) if isinstance(chosen, TooLarge) else chosen
+    picks = (replace(pick, parts=dict(parts[pick.sku])) if pick.sku in parts else pick for pick in route.picks)
+    return replace(route, picks=tuple(picks))
 
 
 def _as_shelves(kit: str, shelves: Mapping[str, Sequence[Shelf]], parts: Mapping[str, int]) -> list[Shelf]:

@@ -1,0 +1,13 @@
+"""Routing: where warehouses stand and what their shipments cost; every decision with its reasons; shipments of a day;
+questions to the solver."""
+
+from alembic import op
+
+from shared.migrations import run_sql_file
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    run_sql_file(op, __file__)  # type: ignore[arg-type]

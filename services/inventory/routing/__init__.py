@@ -1,0 +1,1 @@
+"""Which warehouses serve an order: one question, three strategies, and the reasons of each answer."""
