@@ -24,6 +24,7 @@ SCHEMA_OF: Final = {
 APPEND_ONLY: Final = {
     ("orders", "order_events"),
     ("inventory", "movements"),
+    ("inventory", "stock_takes"),
     ("fulfillment", "fulfillment_events"),
 }
 DELETABLE: Final = {"inbox", "due", "outbox"}

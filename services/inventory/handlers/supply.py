@@ -3,9 +3,9 @@
 from contracts.inventory import DescribeWarehouse, ReceiveStock
 from contracts.product import DescribeProduct
 from services.inventory import domain, products
-from services.inventory.domain import NETWORK, Receipt, Shelf, UnitsTurn, Warehouse
+from services.inventory.domain import NETWORK, Receipt, UnitsTurn
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.turns import take_turns, warehouses
+from services.inventory.handlers.turns import open_warehouse, shelf_of, take_turns, warehouses
 from services.inventory.tables import PRODUCTS, RECEIPTS, SHELVES, WAREHOUSES
 from shared.consumer import Moment
 from shared.table import Need
@@ -13,7 +13,7 @@ from shared.working_set import Rows
 
 
 class ReferenceReused(Exception):
-    """A delivery's reference came back with other content: counting it or not would both be a guess."""
+    """A reference came back with other content: counting it or not would both be a guess."""
 
 
 @consumer.hears(
@@ -31,8 +31,8 @@ def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> None:
         return
     rows.put(Receipt(fact.reference, lines))
     for receipt in fact.receipts:
-        _open_warehouse(rows, receipt.warehouse)
-        shelf = rows.get(SHELVES, receipt.sku, receipt.warehouse) or Shelf(receipt.sku, receipt.warehouse)
+        open_warehouse(rows, receipt.warehouse)
+        shelf = shelf_of(rows, receipt.sku, receipt.warehouse)
         rows.put(domain.kept_back(shelf, receipt.safety_stock))
         arrived = UnitsTurn(domain.RECEIVE, receipt.sku, receipt.warehouse, receipt.quantity)
         take_turns(rows, moment, [arrived], order_id=None, reference=fact.reference)
@@ -53,11 +53,3 @@ def describe_product(fact: DescribeProduct, rows: Rows, moment: Moment) -> None:
     described = products.described(rows.get(PRODUCTS, fact.sku), fact)
     if described is not None:
         rows.put(described)
-
-
-def _open_warehouse(rows: Rows, code: str) -> None:
-    """A warehouse nobody described is last in the list when it appears."""
-    known = warehouses(rows)
-    if code not in known:
-        last = max((warehouse.priority for warehouse in known.values()), default=0)
-        rows.put(Warehouse(code, code, last + 1))
