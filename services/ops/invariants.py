@@ -98,9 +98,7 @@ def all_hold(found: Sequence[Invariant]) -> bool:
     return all(invariant.holds for invariant in found)
 
 
-async def ask(
-    connection: AsyncConnection, rule: Rule, *, settled: bool = False, examples: int = EXAMPLES
-) -> Invariant:
+async def ask(connection: AsyncConnection, rule: Rule, *, settled: bool = False, examples: int = EXAMPLES) -> Invariant:
     """One rule. `holds` unknown counts as broken: a rule that meets NULL has found something it did not expect."""
     statement = sa.text(
         f"SELECT count(*), count(*) FILTER (WHERE holds IS NOT TRUE),"

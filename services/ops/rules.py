@@ -66,7 +66,8 @@ LEDGER: Final = (
         "units held on a shelf are those of open reservations",
         f"""SELECT coalesce(s.sku, r.sku) || ' in ' || coalesce(s.warehouse, r.warehouse) AS subject,
                   coalesce(s.held, 0) = coalesce(r.held, 0) AS holds,
-                  format('held %s, reserved %s', coalesce(s.held, 0), coalesce(r.held, 0)) AS found
+                  format('held %s, reserved %s', coalesce(s.held, 0),
+                         coalesce(r.held, 0)) AS found
            FROM inventory.shelves s
            FULL JOIN (SELECT pick.sku, pick.warehouse, sum(pick.quantity - pick.shipped)::bigint AS held
                       FROM inventory.reservations r, {_picks("r")} WHERE r.status = 'held'
@@ -77,7 +78,8 @@ LEDGER: Final = (
         "units allocated on a shelf are those committed to orders and not yet shipped",
         f"""SELECT coalesce(s.sku, r.sku) || ' in ' || coalesce(s.warehouse, r.warehouse) AS subject,
                   coalesce(s.allocated, 0) = coalesce(r.allocated, 0) AS holds,
-                  format('allocated %s, committed and not shipped %s', coalesce(s.allocated, 0), coalesce(r.allocated, 0)) AS found
+                  format('allocated %s, committed and not shipped %s', coalesce(s.allocated, 0),
+                         coalesce(r.allocated, 0)) AS found
            FROM inventory.shelves s
            FULL JOIN (SELECT pick.sku, pick.warehouse, sum(pick.quantity - pick.shipped)::bigint AS allocated
                       FROM inventory.reservations r, {_picks("r")} WHERE r.status = 'committed'

@@ -24,7 +24,12 @@ def _shelves(rows: Rows, transfer_id: str) -> list[Need]:
     return [] if transfer is None else [Need.of(SHELVES, "sku", *transfer.units)]
 
 
-@consumer.hears(RequestTransfer, needs=lambda fact: [Need.of(TRANSFERS, "id", fact.transfer_id)])
+@consumer.hears(
+    RequestTransfer,
+    needs=lambda fact: [Need.of(TRANSFERS, "id", fact.transfer_id)],
+    # for its sending, which may stand in the same batch and can name no shelves before this is decided
+    then=lambda fact, rows: [Need.of(SHELVES, "sku", *(line.sku for line in fact.lines))],
+)
 def request_transfer(fact: RequestTransfer, rows: Rows, moment: Moment) -> None:
     """Written down, once; nothing is held for it."""
     standing = rows.get(TRANSFERS, fact.transfer_id)
