@@ -21,7 +21,9 @@ from tests.support.until import until
 
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
-COMMANDS = ("run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "maintain", "contracts")
+COMMANDS = (
+    "run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "stock", "maintain", "contracts",
+)  # fmt: skip
 
 
 def oms(env: Mapping[str, str], *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
@@ -232,6 +234,7 @@ def test_every_command_has_help(command: str) -> None:
         (("queues",), "ORDER_DATABASE_URL"),
         (("parked", "list"), "ORDER_DATABASE_URL"),
         (("sagas", "stuck"), "ORCHESTRATOR_DATABASE_URL"),
+        (("stock", "audit"), "INVENTORY_DATABASE_URL"),
         (("maintain",), "DATABASE_URL"),
         (("migrate",), "DATABASE_URL"),
         (("run", "order"), "ORDER_DATABASE_URL"),
