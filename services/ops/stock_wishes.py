@@ -147,7 +147,7 @@ def count(
     Shows what differs from the books before it asks. A line of a shelf whose units cannot be made sense of changes
     nothing and is named: count it again.
     """
-    counted = _file(Path(counts[0])) if len(counts) == 1 and "=" not in counts[0] else units_of(counts, least=0)
+    counted = counted_in(Path(counts[0])) if len(counts) == 1 and "=" not in counts[0] else units_of(counts, least=0)
     now = asyncio.run(_now())
     at = now if as_of is None else as_of.replace(tzinfo=UTC)
     if at > now:
@@ -183,7 +183,7 @@ def units_of(given: Iterable[str], *, least: int = 1) -> dict[str, int]:
     return found
 
 
-def _file(path: Path) -> dict[str, int]:
+def counted_in(path: Path) -> dict[str, int]:
     """Whole or not at all; what is wrong is named by its line."""
     found: dict[str, int] = {}
     try:

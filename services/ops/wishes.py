@@ -83,7 +83,7 @@ def worded(message_type: type[M], **fields: object) -> M:
         return message_type(**fields)
     except ValidationError as invalid:
         wrong = (
-            f"{'.'.join(map(str, error['loc'])) or 'together'}: {error['msg']}"
+            ": ".join(filter(None, (".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, "))))
             for error in invalid.errors(include_url=False)[:SHOWN_WRONG]
         )
         raise fail("; ".join(wrong)) from None
