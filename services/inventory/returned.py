@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +12,14 @@ from services.inventory.domain import Movement, MovementKind
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Goods of an order that came back and were counted, by the return's id. `lines` are SKU, quantity, verdict."""
+    """Goods of an order that came back and were counted, by the return's id. `lines` are SKU, quantity, verdict;
+    `as_of`: when they were inspected."""
 
     return_id: str
     order_id: UUID
     warehouse: str
     lines: list[dict[str, Any]]
+    as_of: datetime
     version: int = 0
 
 

@@ -174,13 +174,14 @@ RETURNS: Final = Table(
         sa.Column("order_id", sa.Uuid, nullable=False),
         sa.Column("warehouse", sa.Text, nullable=False),
         sa.Column("lines", JSONB, nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         sa.Index("returns_by_order", "order_id"),
     ),
     key=("return_id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "warehouse", "lines"}),
+    fixed=frozenset({"order_id", "warehouse", "lines", "as_of"}),
 )
 
 CORRECTIONS: Final = Table(

@@ -84,11 +84,8 @@ def same_wish(transfer: Transfer, wish: RequestTransfer) -> bool:
 
 def sent(transfer: Transfer, shelves: Mapping[str, Shelf | None], now: datetime) -> Transfer:
     """Gone, if every unit is promised to nobody; else as it was, and what is missing is named."""
-    missing = {
-        sku: units - free
-        for sku, units in transfer.units.items()
-        if (free := max(0, shelf.free if (shelf := shelves[sku]) is not None else 0)) < units
-    }
+    free = {sku: 0 if shelf is None else max(0, shelf.free) for sku, shelf in shelves.items()}
+    missing = {sku: units - free[sku] for sku, units in transfer.units.items() if units > free[sku]}
     if missing:
         return replace(transfer, refusal=f"not_free: {_told(missing.items())} too few in {transfer.origin}")
     return replace(transfer, state=TRANSFER.to(transfer.state, "send"), refusal="", sent_at=now)

@@ -44,7 +44,7 @@ def return_stock(fact: ReturnStock, rows: Rows, moment: Moment) -> Annotated[lis
     if above := too_many(((line.sku, line.quantity) for line in fact.lines), moved, before):
         told = ", ".join(f"{units} {sku}" for sku, units in sorted(above.items()))
         raise NotYet(f"more_than_shipped: {told} too many came back of order {fact.order_id}")  # or not heard of yet
-    rows.put(Returned(fact.return_id, fact.order_id, fact.warehouse, lines))
+    rows.put(Returned(fact.return_id, fact.order_id, fact.warehouse, lines, fact.as_of))
     open_warehouse(rows, fact.warehouse)
     said: list[Said] = []
     units: dict[str, list[str]] = {}

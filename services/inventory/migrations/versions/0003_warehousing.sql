@@ -46,6 +46,7 @@ CREATE TABLE inventory.returns (
     order_id UUID NOT NULL,
     warehouse TEXT NOT NULL,
     lines JSONB NOT NULL,
+    as_of TIMESTAMP WITH TIME ZONE NOT NULL,
     version INTEGER NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
