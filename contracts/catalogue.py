@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from contracts import checkout, frame, fulfillment, inventory, order, payment, product, saga, story
+from contracts import checkout, frame, fulfillment, inventory, order, payment, product, saga, story, warehousing
 from contracts.message import MESSAGES, Kind, Message
 
-MODULES: Final = (checkout, frame, fulfillment, inventory, order, payment, product, saga, story)
+MODULES: Final = (checkout, frame, fulfillment, inventory, order, payment, product, saga, story, warehousing)
 """Every module of the published language; a message declared elsewhere (in a test) is not part of it."""
 
 MAX_BODY_BYTES: Final = 256 * 1024

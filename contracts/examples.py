@@ -111,6 +111,20 @@ from contracts.values import (
     ShippingAddress,
     SkuQuantity,
 )
+from contracts.warehousing import (
+    ArrivedUnits,
+    CancelTransfer,
+    CorrectStock,
+    CountedUnits,
+    CountStock,
+    InspectedLine,
+    ReceiveTransfer,
+    RequestTransfer,
+    ReturnStock,
+    SendTransfer,
+    SetSafetyStock,
+    Verdict,
+)
 
 NOON: Final = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
 ORDER: Final = UUID("0195567a-2b00-7000-8000-000000000001")
@@ -324,6 +338,35 @@ _INVENTORY: tuple[Message, ...] = (
         sku="GIFT-TEA", supply=Supply.KIT, weight_g=900, parts={"TEA-EARL-GREY": 2, "CUP-BLUE": 1}, as_of=NOON
     ),
 )
+_WAREHOUSING: tuple[Message, ...] = (
+    ReturnStock(
+        order_id=ORDER,
+        return_id="return-0001",
+        warehouse="north",
+        lines=(
+            InspectedLine(sku="TEA-EARL-GREY", quantity=1, verdict=Verdict.RESTOCK),
+            InspectedLine(sku="CUP-BLUE", quantity=1, verdict=Verdict.DISPOSE),
+        ),
+        as_of=NOON,
+    ),
+    CorrectStock(
+        reference="correction-0001", sku="CUP-BLUE", warehouse="east", delta=-2, reason="broken in the rack", by="grace"
+    ),
+    CountStock(
+        reference="stock-take-2026-03",
+        warehouse="north",
+        counts=(CountedUnits(sku="TEA-EARL-GREY", counted=498, expected=500), CountedUnits(sku="CUP-BLUE", counted=7)),
+        as_of=NOON,
+        by="grace",
+    ),
+    SetSafetyStock(sku="TEA-EARL-GREY", warehouse="north", units=20, as_of=NOON),
+    RequestTransfer(transfer_id="transfer-0001", origin="north", destination="east", lines=LINES, by="grace"),
+    SendTransfer(transfer_id="transfer-0001"),
+    ReceiveTransfer(
+        transfer_id="transfer-0001", differing=(ArrivedUnits(sku="CUP-BLUE", quantity=0),), reason="broken on the way"
+    ),
+    CancelTransfer(transfer_id="transfer-0001", reason="not needed any more"),
+)
 _PAYMENT: tuple[Message, ...] = (
     AuthorizePayment(order_id=ORDER, amount_minor=3390, currency="EUR", method="card", token="tok_ok"),
     PaymentAuthorized(order_id=ORDER, captured=True),
@@ -364,6 +407,7 @@ EXAMPLES: Final[Mapping[type[Message], Message]] = {
         _WAREHOUSES,
         _ORDER,
         _INVENTORY,
+        _WAREHOUSING,
         _PAYMENT,
         _FULFILLMENT,
         _FRAME,

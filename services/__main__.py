@@ -32,6 +32,7 @@ ELSEWHERE: Final = {
     "queues": "services.ops.queues:app",
     "parked": "services.ops.parked:app",
     "sagas": "services.ops.sagas:app",
+    "stock": "services.ops.stock:app",
     "maintain": "services.ops.maintain:app",
     "contracts": "services.documents:app",
     "bench": "services.sandbox.bench:app",

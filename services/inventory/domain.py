@@ -56,6 +56,8 @@ class MovementKind(StrEnum):
     RESTOCK = "restock"
     DISPOSE = "dispose"
     CORRECTION = "correction"
+    TRANSFER_OUT = "transfer_out"
+    TRANSFER_IN = "transfer_in"
 
 
 class Turn(NamedTuple):
@@ -76,6 +78,12 @@ ALLOCATE_FREE: Final = Turn(MovementKind.ALLOCATE, 0, 0, +1)  # the hold had exp
 LET_GO_OF_ALLOCATED: Final = Turn(MovementKind.RELEASE, 0, 0, -1)
 SHIP_ALLOCATED: Final = Turn(MovementKind.SHIP, -1, 0, -1)
 SHIP_FREE: Final = Turn(MovementKind.SHIP, -1, 0, 0)  # it left although its order had let go of it
+RESTOCK: Final = Turn(MovementKind.RESTOCK, +1, 0, 0)
+DISPOSE: Final = Turn(MovementKind.DISPOSE, 0, 0, 0)  # it had shipped: it comes back, and never lies here again
+FOUND: Final = Turn(MovementKind.CORRECTION, +1, 0, 0)
+MISSED: Final = Turn(MovementKind.CORRECTION, -1, 0, 0)
+TRANSFER_OUT: Final = Turn(MovementKind.TRANSFER_OUT, -1, 0, 0)
+TRANSFER_IN: Final = Turn(MovementKind.TRANSFER_IN, +1, 0, 0)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------
@@ -106,7 +114,8 @@ class Warehouse:
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """One SKU in one warehouse. `held` is promised for minutes, `allocated` until it ships. `short` of the promised
-    units do not lie here after all: a count said so, and a shortage is being settled."""
+    units do not lie here after all: a count said so, and a shortage is being settled. `moved_at`: when `on_hand` last
+    changed; `safety_stock_at`: the word about it we go by."""
 
     sku: str
     warehouse: str
@@ -115,6 +124,8 @@ class Shelf:
     allocated: int = 0
     safety_stock: int = 0
     short: int = 0
+    moved_at: datetime | None = None
+    safety_stock_at: datetime | None = None
 
     @property
     def free(self) -> int:

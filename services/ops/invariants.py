@@ -91,23 +91,23 @@ async def look(
     """`check` on an open connection, inside its transaction."""
     await _load(connection, books, seen, expected_parked or {})
     wanted = rules(settled=settled, storefront=seen is not None)
-    return [await _ask(connection, rule, settled) for rule in wanted]
+    return [await ask(connection, rule, settled=settled) for rule in wanted]
 
 
 def all_hold(found: Sequence[Invariant]) -> bool:
     return all(invariant.holds for invariant in found)
 
 
-async def _ask(connection: AsyncConnection, rule: Rule, settled: bool) -> Invariant:
-    """`holds` unknown counts as broken: a rule that meets NULL has found something it did not expect."""
+async def ask(connection: AsyncConnection, rule: Rule, *, settled: bool = False, examples: int = EXAMPLES) -> Invariant:
+    """One rule. `holds` unknown counts as broken: a rule that meets NULL has found something it did not expect."""
     statement = sa.text(
         f"SELECT count(*), count(*) FILTER (WHERE holds IS NOT TRUE),"
-        f" (array_agg(subject || ': ' || found ORDER BY subject) FILTER (WHERE holds IS NOT TRUE))[1:{EXAMPLES}]"
+        f" (array_agg(subject || ': ' || found ORDER BY subject) FILTER (WHERE holds IS NOT TRUE))[1:{examples:d}]"
         f" FROM ({rule.sql}) AS looked_at"
     )
     parameters = {"settled": settled} if ":settled" in rule.sql else {}
-    checked, broken, examples = (await connection.execute(statement, parameters)).one()
-    return Invariant(rule.name, rule.what, checked, broken, tuple(examples or ()))
+    checked, broken, named = (await connection.execute(statement, parameters)).one()
+    return Invariant(rule.name, rule.what, checked, broken, tuple(named or ()))
 
 
 _TABLES: Final = {

@@ -17,6 +17,7 @@ from shared.provision import sqlalchemy_url
 from shared.topology import QUEUES
 
 CONNECT_WITHIN_S: Final = 10
+ANSWER_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,16 @@ def reachable(env: Mapping[str, str] | None = None) -> list[Place]:
 
 
 @asynccontextmanager
-async def reading(place: Place, env: Mapping[str, str] | None = None) -> AsyncIterator[AsyncConnection]:
-    """A connection as this service's role; its transaction commits when the context ends."""
+async def reading(
+    place: Place, env: Mapping[str, str] | None = None, *, within_s: float = ANSWER_WITHIN_S
+) -> AsyncIterator[AsyncConnection]:
+    """A connection as this service's role; its transaction commits when the context ends. `within_s`: the longest one
+    question may take."""
     url = place.url(os.environ if env is None else env)
     if url is None:
         raise fail(f"to be set: {place.variable} (or DATABASE_URL), the {place.service} service's database")
     engine = create_async_engine(
-        sqlalchemy_url(url), poolclass=NullPool, connect_args={"timeout": CONNECT_WITHIN_S, "command_timeout": 60}
+        sqlalchemy_url(url), poolclass=NullPool, connect_args={"timeout": CONNECT_WITHIN_S, "command_timeout": within_s}
     )
     try:
         async with engine.begin() as connection:

@@ -45,13 +45,14 @@ _UNITS: Final = """inventory.reservations r,
                            FROM (SELECT) AS one LEFT JOIN jsonb_each_text(pick.parts) AS part ON true) AS unit"""
 """What reservations take from shelves: of a kit its parts."""
 
-STOCK: Final = (
+LEDGER: Final = (
     Rule(
         "never oversold",
-        "no counter is negative, and no shelf promises more than lies on it",
+        "no counter is negative, and no shelf promises more than lies on it but what it says it is short of",
         """SELECT sku || ' in ' || warehouse AS subject,
-                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND on_hand >= held + allocated AS holds,
-                  format('on hand %s, held %s, allocated %s', on_hand, held, allocated) AS found
+                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND short >= 0
+                      AND on_hand >= held + allocated - short AS holds,
+                  format('on hand %s, held %s, allocated %s, short %s', on_hand, held, allocated, short) AS found
            FROM inventory.shelves""",
     ),
     Rule(
@@ -71,23 +72,59 @@ STOCK: Final = (
     Rule(
         "held stock is reserved",
         "units held on a shelf are those of open reservations",
-        f"""SELECT s.sku || ' in ' || s.warehouse AS subject, s.held = coalesce(r.held, 0) AS holds,
-                  format('held %s, reserved %s', s.held, coalesce(r.held, 0)) AS found
+        f"""SELECT coalesce(s.sku, r.sku) || ' in ' || coalesce(s.warehouse, r.warehouse) AS subject,
+                  coalesce(s.held, 0) = coalesce(r.held, 0) AS holds,
+                  format('held %s, reserved %s', coalesce(s.held, 0),
+                         coalesce(r.held, 0)) AS found
            FROM inventory.shelves s
-           LEFT JOIN (SELECT unit.sku, pick.warehouse, sum((pick.quantity - pick.shipped) * unit.each)::bigint AS held
+           FULL JOIN (SELECT unit.sku, pick.warehouse, sum((pick.quantity - pick.shipped) * unit.each)::bigint AS held
                       FROM {_UNITS} WHERE r.status = 'held' GROUP BY unit.sku, pick.warehouse) r
              ON r.sku = s.sku AND r.warehouse = s.warehouse""",
     ),
     Rule(
         "allocated stock is promised",
         "units allocated on a shelf are those committed to orders and not yet shipped",
-        f"""SELECT s.sku || ' in ' || s.warehouse AS subject, s.allocated = coalesce(r.allocated, 0) AS holds,
-                  format('allocated %s, committed and not shipped %s', s.allocated, coalesce(r.allocated, 0)) AS found
+        f"""SELECT coalesce(s.sku, r.sku) || ' in ' || coalesce(s.warehouse, r.warehouse) AS subject,
+                  coalesce(s.allocated, 0) = coalesce(r.allocated, 0) AS holds,
+                  format('allocated %s, committed and not shipped %s', coalesce(s.allocated, 0),
+                         coalesce(r.allocated, 0)) AS found
            FROM inventory.shelves s
-           LEFT JOIN (SELECT unit.sku, pick.warehouse,
+           FULL JOIN (SELECT unit.sku, pick.warehouse,
                              sum((pick.quantity - pick.shipped) * unit.each)::bigint AS allocated
                       FROM {_UNITS} WHERE r.status = 'committed' GROUP BY unit.sku, pick.warehouse) r
              ON r.sku = s.sku AND r.warehouse = s.warehouse""",
+    ),
+    Rule(
+        "units in transit are on their way",
+        "what left one warehouse for another and has not come in is what the sent transfers carry",
+        """SELECT coalesce(m.sku, t.sku) AS subject, coalesce(m.units, 0) = coalesce(t.units, 0) AS holds,
+                  format('movements say %s, transfers %s', coalesce(m.units, 0), coalesce(t.units, 0)) AS found
+           FROM (SELECT sku, -sum(on_hand_delta)::bigint AS units FROM inventory.movements
+                 WHERE kind IN ('transfer_out', 'transfer_in') GROUP BY sku) m
+           FULL JOIN (SELECT line.sku, sum(line.quantity)::bigint AS units
+                      FROM inventory.transfers t, jsonb_to_recordset(t.lines) AS line(sku text, quantity bigint)
+                      WHERE t.state = 'sent' GROUP BY line.sku) t ON t.sku = m.sku""",
+    ),
+    Rule(
+        "no more comes back than left",
+        "units of an order that were restocked or disposed of had been shipped",
+        """SELECT order_id::text || ' ' || sku AS subject, back <= gone AS holds,
+                  format('shipped %s, came back %s', gone, back) AS found
+           FROM (SELECT order_id, sku, coalesce(sum(quantity) FILTER (WHERE kind = 'ship'), 0) AS gone,
+                        coalesce(sum(quantity) FILTER (WHERE kind <> 'ship'), 0) AS back
+                 FROM inventory.movements WHERE kind IN ('ship', 'restock', 'dispose') GROUP BY 1, 2) m""",
+    ),
+)
+"""What inventory's own tables say of each other: a service's role can ask all of these."""
+
+STOCK: Final = (
+    *LEDGER,
+    Rule(
+        "no shelf is short",
+        "what was promised and did not lie there has been settled",
+        """SELECT sku || ' in ' || warehouse AS subject, short = 0 AS holds, format('short %s', short) AS found
+           FROM inventory.shelves""",
+        settled=True,
     ),
     Rule(
         "what shipped left its shelf",

@@ -4,7 +4,6 @@ Nothing here changes a run: the wish is put among the orchestrator's due work, a
 """
 
 import asyncio
-import getpass
 import importlib
 import json as json_
 from collections.abc import Mapping
@@ -12,26 +11,21 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import sqlalchemy as sa
 import typer
 from rich.text import Text
 
 from contracts.saga import OperateRun
 from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.told import QUIET, ago, console, many, plain, shown, table, tell_json
-from shared.envelope import head_of
-from shared.ids import new_id
+from services.ops.wishes import hand_over, who
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Sagas under way: which are stuck, and what helps.")
 
 SHOWN_AT_ONCE: Final = 200
-DECIDED_WITHIN_S: Final = 10.0
 _STUCK: Final = """SELECT id, saga, order_id, phase, pending, asks, next_ask_at, reason, stuck_since, created_at
     FROM sagas.runs WHERE stuck_since IS NOT NULL OR (:everything AND changing IS NOT NULL)
     ORDER BY stuck_since NULLS LAST, created_at LIMIT :limit"""
 _ONE: Final = "SELECT * FROM sagas.runs WHERE id = :id"
-_SAY: Final = """INSERT INTO sagas.due (id, queue, not_before, head, body)
-    VALUES (:id, 'orchestrator', now(), CAST(:head AS jsonb), :body)"""
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `oms sagas stuck` shows it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -129,7 +123,8 @@ def _operate(which: str, action: str, yes: bool, json: bool) -> None:
         console.print(goes)
     if not yes:
         typer.confirm(f"{action} this run?", abort=True)
-    decided = asyncio.run(_say(run, action))
+    wish = OperateRun(run_id=run["id"], action=action, operator=who())
+    decided = asyncio.run(hand_over(BY_SERVICE["orchestrator"], [wish], str(run["order_id"]))).decided
     told = {"run": which, "action": action, "says": list(seen.says), "decided": decided}
     if json:
         tell_json(told)
@@ -157,31 +152,3 @@ async def _one(which: str) -> Mapping[Any, Any]:
     if not found:
         raise fail(f"no run has the id {which}")
     return found[0]
-
-
-async def _say(run: Mapping[Any, Any], action: Any) -> bool:
-    """Whether the orchestrator has taken it within a few seconds."""
-    wish = OperateRun(run_id=run["id"], action=action, operator=_who())
-    id_ = new_id()
-    subject = str(run["order_id"])
-    head = head_of(wish, id_=id_, source="operator", subject=subject, now=datetime.now(UTC), cause={})
-    place = BY_SERVICE["orchestrator"]
-    async with reading(place) as connection:
-        given = {"id": id_, "head": json_.dumps(dict(head)), "body": wish.model_dump_json()}
-        await connection.execute(sa.text(_SAY), given)
-    ends = asyncio.get_running_loop().time() + DECIDED_WITHIN_S
-    while asyncio.get_running_loop().time() < ends:
-        async with reading(place) as connection:
-            if not await rows(connection, "SELECT id FROM sagas.due WHERE id = :id", id=id_):
-                return True
-        await asyncio.sleep(0.3)
-    return False
-
-
-def _who() -> str:
-    """Who sits at the keyboard, as a reference."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = ""
-    return "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:50] or "operator"

@@ -22,7 +22,7 @@ from tests.support.until import until
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
 COMMANDS = (
-    *("run", "migrate", "demo", "shop", "seed", "order", "route", "queues", "parked", "sagas", "maintain"),
+    *("run", "migrate", "demo", "shop", "seed", "order", "route", "queues", "parked", "sagas", "stock", "maintain"),
     "contracts",
 )
 
@@ -245,6 +245,7 @@ def test_every_command_has_help(command: str) -> None:
         (("queues",), "ORDER_DATABASE_URL"),
         (("parked", "list"), "ORDER_DATABASE_URL"),
         (("sagas", "stuck"), "ORCHESTRATOR_DATABASE_URL"),
+        (("stock", "audit"), "INVENTORY_DATABASE_URL"),
         (("maintain",), "DATABASE_URL"),
         (("migrate",), "DATABASE_URL"),
         (("run", "order"), "ORDER_DATABASE_URL"),

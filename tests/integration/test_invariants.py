@@ -32,7 +32,13 @@ INSERT INTO inventory.movements
      message_id)
 VALUES (gen_random_uuid(), 'TEA', 'leipzig', 'receipt', 10, 10, 0, 0, NULL, 'r', now(), 'm'),
        (gen_random_uuid(), 'TEA', 'leipzig', 'ship', 2, -2, 0, 0, '{KEPT}', '', now(), 'm'),
-       (gen_random_uuid(), 'CUP', 'leipzig', 'receipt', 5, 5, 1, 2, NULL, 'r', now(), 'm');
+       (gen_random_uuid(), 'CUP', 'leipzig', 'receipt', 5, 5, 1, 2, NULL, 'r', now(), 'm'),
+       (gen_random_uuid(), 'TEA', 'leipzig', 'dispose', 1, 0, 0, 0, '{KEPT}', 'return', now(), 'm'),
+       (gen_random_uuid(), 'CUP', 'leipzig', 'receipt', 3, 3, 0, 0, NULL, 'r', now(), 'm'),
+       (gen_random_uuid(), 'CUP', 'leipzig', 'transfer_out', 3, -3, 0, 0, NULL, 't', now(), 'm');
+INSERT INTO inventory.transfers (id, origin, destination, lines, arrived, state, refusal, reason, requested_by,
+    requested_at, sent_at, version)
+VALUES ('t', 'leipzig', 'lyon', '[{{"sku": "CUP", "quantity": 3}}]', '{{}}', 'sent', '', '', 'ada', now(), now(), 1);
 INSERT INTO inventory.reservations (order_id, status, held_until, hold_key, picks, fulfillments, version) VALUES
     ('{KEPT}', 'shipped', now(), 'k', '[{{"warehouse": "leipzig", "sku": "TEA", "quantity": 2, "shipped": 2}}]',
      '["{SHIPMENT}"]', 1),
@@ -117,6 +123,9 @@ BREAKS: Final[dict[str, str | Seen | dict[str, Any]]] = {
     "counters are the sum of movements": "UPDATE inventory.shelves SET on_hand = on_hand + 1 WHERE sku = 'TEA'",
     "held stock is reserved": "UPDATE inventory.reservations SET status = 'released' WHERE status = 'held'",
     "allocated stock is promised": "UPDATE inventory.reservations SET status = 'released' WHERE status = 'committed'",
+    "units in transit are on their way": "UPDATE inventory.transfers SET state = 'lost'",
+    "no more comes back than left": "UPDATE inventory.movements SET quantity = 3 WHERE kind = 'dispose'",
+    "no shelf is short": "UPDATE inventory.shelves SET short = 2, held = held + 10 WHERE sku = 'TEA'",
     "what shipped left its shelf": "DELETE FROM inventory.movements WHERE kind = 'ship'",
     "who waits is in the queue": "UPDATE inventory.backlogs SET units = 4",
     "nobody waits for what lies there": "UPDATE inventory.shelves SET on_hand = 3 WHERE sku = 'MUG'",

@@ -19,7 +19,8 @@ from shared.envelope import Envelope, head_of
 from shared.heard import Heard
 from shared.ids import new_id
 from shared.postgres import PostgresStore, connect_pool
-from tests.support.stock_room import commit, hold, key_of, order
+from tests.support.stock_room import commit, hold, key_of, order, ship
+from tests.support.warehousing import give_back, request, send
 
 REPLICAS, BATCH = 3, 100
 
@@ -138,3 +139,44 @@ async def test_expiry_against_commit_at_the_same_instant(replicas: list[Batches]
     assert row is not None
     assert (row["held"], row["allocated"]) == (sold["stock_held"], kept["stock_committed"])
     await check_the_books(books)
+
+
+async def test_returns_of_one_order_at_once(replicas: list[Batches], books: asyncpg.Connection) -> None:
+    """Every unit comes back in three parcels at once: as many are taken as were shipped."""
+    units, number = 40, 40_001
+    await replicas[0].run([on_its_way(receipt("mug", units))])
+    await replicas[0].run([on_its_way(hold(number, ("mug", units)))])
+    await replicas[0].run([on_its_way(commit(number))])
+    await replicas[0].run([on_its_way(ship(number, ("mug", "berlin", units)))])
+    parcels = [on_its_way(give_back(number, f"r-{n}", ("mug", 1, "restock"))) for n in range(REPLICAS * units)]
+    await start_gun(replicas, [parcels[n::REPLICAS] for n in range(REPLICAS)])
+    assert await books.fetchval("SELECT on_hand FROM shelves WHERE sku = 'mug'") == units
+    assert await books.fetchval("SELECT count(*) FROM returns") == units
+    waiting = await books.fetch("SELECT split_part(error, ':', 1) AS why FROM due WHERE name = ''")
+    assert Counter(row["why"] for row in waiting) == {"more_than_shipped": (REPLICAS - 1) * units}
+    await books.execute("DELETE FROM due WHERE name = ''")
+    await check_the_books(books)
+
+
+async def test_transfers_against_buyers(replicas: list[Batches], books: asyncpg.Connection) -> None:
+    """Both want the same free units: what left and what is held is never more than lay there."""
+    units, each = 60, 2
+    await replicas[0].run([on_its_way(receipt("vase", units))])
+    ids, buyers = [f"t-{n}" for n in range(30)], range(50_001, 50_061)
+    await replicas[0].run([on_its_way(request(id_, ("vase", each))) for id_ in ids])
+    sends = [on_its_way(send(id_)) for id_ in ids]
+    await start_gun(replicas, [sends, sends[::-1], [on_its_way(hold(number, ("vase", 1))) for number in buyers]])
+    row = await books.fetchrow("SELECT on_hand, held FROM shelves WHERE sku = 'vase' AND warehouse = 'berlin'")
+    sent = await books.fetchval("SELECT count(*) FROM transfers WHERE state = 'sent'")
+    refused = await books.fetchval("SELECT count(*) FROM transfers WHERE state = 'requested' AND refusal <> ''")
+    assert row is not None
+    assert row["on_hand"] == units - sent * each and row["held"] <= row["on_hand"]
+    assert sent + refused == len(ids)
+    held = await answers(books, "hold", buyers)
+    assert held["stock_held"] == row["held"] and sent * each + row["held"] >= units - each + 1
+    await check_the_books(books)
+
+
+def receipt(sku: str, units: int) -> ReceiveStock:
+    receipts = (StockReceipt(sku=sku, warehouse="berlin", quantity=units),)
+    return ReceiveStock(reference=f"delivery-of-{sku}", receipts=receipts)

@@ -25,6 +25,7 @@ APPEND_ONLY: Final = {
     ("orders", "order_events"),
     ("inventory", "movements"),
     ("inventory", "routes"),
+    ("inventory", "stock_takes"),
     ("fulfillment", "fulfillment_events"),
 }
 DELETABLE: Final = {"inbox", "due", "outbox"}

@@ -51,7 +51,7 @@ def broken_now(scene: Scene) -> list[str]:
 
 def nothing_is_oversold(cluster: Scene) -> Iterator[str]:
     for shelf in cluster.stores["inventory"].rows(inventory.SHELVES):
-        if min(shelf.on_hand, shelf.held, shelf.allocated, shelf.free) < 0:
+        if min(shelf.on_hand, shelf.held, shelf.allocated, shelf.free + shelf.short) < 0:
             yield f"{shelf}"
 
 

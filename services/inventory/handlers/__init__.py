@@ -2,7 +2,17 @@
 batch, in key order, so that two batches wait for each other and never deadlock.
 """
 
-from services.inventory.handlers import promises, proposals, queues, supply
+from services.inventory.handlers import promises, proposals, queues, returns, stocktaking, supply, transfers
 from services.inventory.handlers.consumer import consumer, make_consumer
 
-__all__ = ["consumer", "make_consumer", "promises", "proposals", "queues", "supply"]
+__all__ = [
+    "consumer",
+    "make_consumer",
+    "promises",
+    "proposals",
+    "queues",
+    "returns",
+    "stocktaking",
+    "supply",
+    "transfers",
+]

@@ -103,10 +103,10 @@ def change_queues(rows: Rows, decided: Decided, leaves: str = "withdraw") -> Non
 def freed(rows: Rows, turns: Iterable[UnitsTurn]) -> list[Message]:
     """Somebody may wait for what these turns let go of."""
     skus = dict.fromkeys(sku for turn, sku, _, _ in turns if turn.on_hand - turn.held - turn.allocated > 0)
-    return [StockArrived(sku=sku) for sku in skus if _somebody_waits(rows, sku)]
+    return [StockArrived(sku=sku) for sku in skus if somebody_waits(rows, sku)]
 
 
-def _somebody_waits(rows: Rows, sku: str) -> bool:
+def somebody_waits(rows: Rows, sku: str) -> bool:
     """By the book; what was held earlier in this batch has its product loaded, and a book only where it may wait."""
     if not rows.looked_for(BACKLOGS, (sku,)) and not waiting.may_wait(rows.get(PRODUCTS, sku)):
         return False

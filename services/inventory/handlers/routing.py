@@ -14,7 +14,8 @@ from uuid import UUID
 from contracts.frame import CommandWithdrawn
 from contracts.inventory import HoldStock, QuestionOverdue, RouteProposed
 from contracts.values import Destination
-from services.inventory.domain import NETWORK, Reservation, Shortage, Taken, Warehouse
+from services.inventory.domain import NETWORK, Reservation, Shortage, Taken
+from services.inventory.handlers.turns import warehouses
 from services.inventory.routing.cheapest import Cheapest, route_of, to_minor
 from services.inventory.routing.kits import Parts, choose
 from services.inventory.routing.nearest import Nearest
@@ -213,10 +214,6 @@ def needed_by_hold(command: HoldStock) -> list[Need]:
         Need.of(WAREHOUSES, "network", NETWORK),
         Need.of(PRODUCTS, "sku", *(line.sku for line in command.lines)),
     ]
-
-
-def warehouses(rows: Rows) -> dict[str, Warehouse]:
-    return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
 
 
 def counted(rows: Rows) -> list[Need]:

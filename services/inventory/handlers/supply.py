@@ -3,11 +3,10 @@
 from contracts.inventory import DescribeWarehouse, ReceiveStock, StockArrived
 from contracts.product import DescribeProduct
 from services.inventory import domain, products, waiting
-from services.inventory.domain import NETWORK, Receipt, Shelf, UnitsTurn, Warehouse
+from services.inventory.domain import NETWORK, Receipt, UnitsTurn
 from services.inventory.handlers.consumer import consumer
 from services.inventory.handlers.queues import RELEASE_TIMER, freed
-from services.inventory.handlers.routing import warehouses
-from services.inventory.handlers.turns import take_turns
+from services.inventory.handlers.turns import open_warehouse, shelf_of, take_turns, warehouses
 from services.inventory.tables import BACKLOGS, PRODUCTS, RECEIPTS, SHELVES, WAREHOUSES
 from services.inventory.waiting import Backlog
 from shared.consumer import Moment, Said
@@ -16,7 +15,7 @@ from shared.working_set import Rows
 
 
 class ReferenceReused(Exception):
-    """A delivery's reference came back with other content: counting it or not would both be a guess."""
+    """A reference came back with other content: counting it or not would both be a guess."""
 
 
 @consumer.hears(
@@ -38,8 +37,8 @@ def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> list[Said |
     rows.put(Receipt(fact.reference, lines))
     turns = [UnitsTurn(domain.RECEIVE, receipt.sku, receipt.warehouse, receipt.quantity) for receipt in fact.receipts]
     for receipt in fact.receipts:
-        _open_warehouse(rows, receipt.warehouse)
-        shelf = rows.get(SHELVES, receipt.sku, receipt.warehouse) or Shelf(receipt.sku, receipt.warehouse)
+        open_warehouse(rows, receipt.warehouse)
+        shelf = shelf_of(rows, receipt.sku, receipt.warehouse)
         rows.put(domain.kept_back(shelf, receipt.safety_stock))
     take_turns(rows, moment, turns, order_id=None, reference=fact.reference)
     return list(freed(rows, turns))
@@ -72,11 +71,3 @@ def describe_product(fact: DescribeProduct, rows: Rows, moment: Moment) -> list[
         return []
     rows.clear_timer(RELEASE_TIMER, fact.sku)
     return [StockArrived(sku=fact.sku)] if book is not None and book.units else []
-
-
-def _open_warehouse(rows: Rows, code: str) -> None:
-    """A warehouse nobody described is last in the list when it appears."""
-    known = warehouses(rows)
-    if code not in known:
-        last = max((warehouse.priority for warehouse in known.values()), default=0)
-        rows.put(Warehouse(code, code, last + 1))

@@ -8,9 +8,11 @@ from contracts.message import Message
 from contracts.story import StoryFact
 from contracts.values import Pick, SkuQuantity, Wait
 from services.inventory import domain
-from services.inventory.domain import Movement, Reservation, Shortage, Taken, UnitsTurn
-from services.inventory.tables import RESERVATIONS, SHELVES
+from services.inventory.counting import counted
+from services.inventory.domain import NETWORK, Movement, Reservation, Shelf, Shortage, Taken, Turn, UnitsTurn, Warehouse
+from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Moment, NotYet
+from shared.frozen import replace
 from shared.working_set import Rows
 
 PICKS_TOLD: Final = 5
@@ -24,6 +26,23 @@ def known(rows: Rows, order_id: UUID) -> Reservation:
     return reservation
 
 
+def shelf_of(rows: Rows, sku: str, warehouse: str) -> Shelf:
+    """The shelf as it stands, or an empty one that is put there by whatever changes it."""
+    return rows.get(SHELVES, sku, warehouse) or Shelf(sku, warehouse)
+
+
+def open_warehouse(rows: Rows, code: str) -> None:
+    """A warehouse nobody described is last in the list when it appears."""
+    known = warehouses(rows)
+    if code not in known:
+        last = max((warehouse.priority for warehouse in known.values()), default=0)
+        rows.put(Warehouse(code, code, last + 1))
+
+
+def warehouses(rows: Rows) -> dict[str, Warehouse]:
+    return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
+
+
 def take_turns(
     rows: Rows, moment: Moment, turns: Iterable[UnitsTurn], *, order_id: UUID | None, reference: str = ""
 ) -> None:
@@ -32,23 +51,42 @@ def take_turns(
         shelf = rows.get(SHELVES, sku, warehouse)
         if shelf is None:
             raise domain.Oversold(f"{turn.kind} of {quantity} {sku}: {warehouse} has no shelf for it")
-        rows.put(domain.turned(shelf, turn, quantity))
-        rows.put(
-            Movement(
-                id=moment.new_id(),
-                sku=sku,
-                warehouse=warehouse,
-                kind=turn.kind,
-                quantity=quantity,
-                on_hand_delta=turn.on_hand * quantity,
-                held_delta=turn.held * quantity,
-                allocated_delta=turn.allocated * quantity,
-                order_id=order_id,
-                reference=reference,
-                occurred_at=moment.now,
-                message_id=moment.message_id,
-            )
+        _write(rows, moment, domain.turned(shelf, turn, quantity), turn, quantity, order_id, reference)
+
+
+def correct(rows: Rows, moment: Moment, shelf: Shelf, on_hand: int, *, reference: str) -> Shelf:
+    """What was counted lies there, whatever was promised of it; the movement is as large as the difference."""
+    after, delta = counted(shelf, on_hand)
+    if delta:
+        turn = domain.FOUND if delta > 0 else domain.MISSED
+        after = _write(rows, moment, after, turn, abs(delta), None, reference)
+    return after
+
+
+def _write(
+    rows: Rows, moment: Moment, shelf: Shelf, turn: Turn, quantity: int, order_id: UUID | None, reference: str
+) -> Shelf:
+    """A shelf as units left it, with the movement that did."""
+    if turn.on_hand:  # never back: a batch that waited for the lock reads its clock before those it waited for
+        shelf = replace(shelf, moved_at=max(shelf.moved_at or moment.now, moment.now))
+    rows.put(shelf)
+    rows.put(
+        Movement(
+            id=moment.new_id(),
+            sku=shelf.sku,
+            warehouse=shelf.warehouse,
+            kind=turn.kind,
+            quantity=quantity,
+            on_hand_delta=turn.on_hand * quantity,
+            held_delta=turn.held * quantity,
+            allocated_delta=turn.allocated * quantity,
+            order_id=order_id,
+            reference=reference,
+            occurred_at=moment.now,
+            message_id=moment.message_id,
         )
+    )
+    return shelf
 
 
 def picks(reservation: Reservation) -> tuple[Pick, ...]:
