@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from contracts.inventory import StockArrived
 from contracts.story import StoryFact
 from contracts.warehousing import ReturnStock, Verdict
 from services.inventory import domain
@@ -32,7 +33,7 @@ TURNS = {Verdict.RESTOCK: domain.RESTOCK, Verdict.DISPOSE: domain.DISPOSE}
         Need.of(MOVEMENTS, "order_id", fact.order_id),
     ],
 )
-def return_stock(fact: ReturnStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StoryFact]:
+def return_stock(fact: ReturnStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StoryFact, StockArrived]:
     """Put on the shelf again what is as good as new; write down what is not. Each return counts once."""
     lines = [line.model_dump(mode="json") for line in fact.lines]
     counted = rows.get(RETURNS, fact.return_id)

@@ -1,5 +1,6 @@
 """The books follow what people find: corrections with a reason, stock-takes, and what a shelf keeps back."""
 
+from contracts.inventory import StockArrived
 from contracts.message import Message
 from contracts.warehousing import CorrectStock, CountStock, SetSafetyStock
 from services.inventory.counting import APPLIED, Correction, CountSheet, kept, taken
@@ -20,7 +21,7 @@ from shared.working_set import Rows
     needs=lambda fact: [Need.of(CORRECTIONS, "reference", fact.reference)],
     then=lambda fact, rows: shelves([fact.sku]),
 )
-def correct_stock(fact: CorrectStock, rows: Rows, moment: Moment) -> list[Message]:
+def correct_stock(fact: CorrectStock, rows: Rows, moment: Moment) -> list[Message | StockArrived]:
     """A correction below what is promised stands: the promises it breaks are short."""
     wanted = Correction(fact.reference, fact.sku, fact.warehouse, fact.delta, fact.reason, fact.by)
     made = rows.get(CORRECTIONS, fact.reference)
@@ -42,7 +43,7 @@ def correct_stock(fact: CorrectStock, rows: Rows, moment: Moment) -> list[Messag
     ],
     then=lambda fact, rows: shelves(line.sku for line in fact.counts),
 )
-def count_stock(fact: CountStock, rows: Rows, moment: Moment) -> list[Message]:
+def count_stock(fact: CountStock, rows: Rows, moment: Moment) -> list[Message | StockArrived]:
     """Every line is written down with what became of it; a line that cannot be taken changes nothing."""
     counts = [line.model_dump(mode="json") for line in fact.counts]
     sheet = CountSheet(fact.reference, fact.warehouse, counts, fact.as_of, fact.by)
@@ -66,7 +67,7 @@ def count_stock(fact: CountStock, rows: Rows, moment: Moment) -> list[Message]:
 
 
 @consumer.hears(SetSafetyStock, needs=lambda fact: [], then=lambda fact, rows: shelves([fact.sku]))
-def set_safety_stock(fact: SetSafetyStock, rows: Rows, moment: Moment) -> list[Message]:
+def set_safety_stock(fact: SetSafetyStock, rows: Rows, moment: Moment) -> list[Message | StockArrived]:
     """The latest word counts, whenever it is heard; a delivery may raise it afterwards."""
     shelf = _standing(rows, fact.sku, fact.warehouse)
     after = kept(shelf, fact)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from contracts.inventory import StockArrived
 from contracts.message import Message
 from contracts.warehousing import CancelTransfer, ReceiveTransfer, RequestTransfer, SendTransfer
 from services.inventory import domain, transfers
@@ -70,7 +71,7 @@ def send_transfer(fact: SendTransfer, rows: Rows, moment: Moment) -> None:
     needs=lambda fact: [Need.of(TRANSFERS, "id", fact.transfer_id), Need.of(WAREHOUSES, "network", NETWORK)],
     then=lambda fact, rows: _shelves(rows, fact.transfer_id),
 )
-def receive_transfer(fact: ReceiveTransfer, rows: Rows, moment: Moment) -> list[Message]:
+def receive_transfer(fact: ReceiveTransfer, rows: Rows, moment: Moment) -> list[Message | StockArrived]:
     """All that was sent comes in, and what did not come as it was sent is corrected at once."""
     standing = _known(rows, fact.transfer_id)
     if standing.state in ARRIVED:
