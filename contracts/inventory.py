@@ -119,3 +119,9 @@ class DescribeWarehouse(Fact, topic="inventory.describe_warehouse", heard_by="in
     name: Text = ""
     priority: Annotated[int, Field(ge=0, le=1_000_000)]
     as_of: Instant
+
+
+class StockArrived(Local, topic="inventory.stock_arrived", heard_by="inventory"):
+    """Units of these SKUs became free: who waits for them may have them."""
+
+    skus: Annotated[tuple[Sku, ...], Field(min_length=1, max_length=500)]

@@ -83,13 +83,15 @@ NETWORK: Final = "main"
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """The lowest `priority` gives first; equals by code. `described_at`: the word about it we go by."""
+    """The lowest `priority` gives first; equals by code. `described_at`: the word about it we go by. `kept_back` units
+    of each shelf are no new hold's while who counts them is silent."""
 
     code: str
     name: str
     priority: int
     network: str = NETWORK
     described_at: datetime | None = None
+    kept_back: int = 0
     version: int = 0
 
 

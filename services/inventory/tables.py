@@ -7,13 +7,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from contracts.product import Supply
 from services.inventory.domain import RESERVATION, Movement, MovementKind, Receipt, Reservation, Shelf, Warehouse
+from services.inventory.feed_tables import FEED_MACHINES, FEED_TABLES
 from services.inventory.products import Product
+from services.inventory.schema import METADATA as METADATA
+from services.inventory.schema import SCHEMA as SCHEMA
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
-
-SCHEMA: Final = "inventory"
-METADATA: Final = sa.MetaData(schema=SCHEMA)
 
 WAREHOUSES: Final = Table(
     Warehouse,
@@ -25,9 +25,11 @@ WAREHOUSES: Final = Table(
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("network", sa.Text, nullable=False),
         sa.Column("described_at", sa.DateTime(timezone=True)),
+        sa.Column("kept_back", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         sa.CheckConstraint("priority >= 0", name="priority_is_not_negative"),
+        sa.CheckConstraint("kept_back >= 0", name="kept_back_is_not_negative"),
     ),
     key=("code",),
     discipline=Discipline.VERSIONED,
@@ -148,6 +150,14 @@ RESERVATIONS: Final = Table(
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(RESERVATION, "status"),
+        # whose promises a shelf's count breaks; only of promises that stand
+        sa.Index(
+            "promised_from_shelves",
+            "picks",
+            postgresql_using="gin",
+            postgresql_ops={"picks": "jsonb_path_ops"},
+            postgresql_where=sa.text("status IN ('held', 'committed')"),
+        ),
         postgresql_with={"fillfactor": 70},
     ),
     key=("order_id",),
@@ -155,5 +165,5 @@ RESERVATIONS: Final = Table(
     fixed=frozenset({"hold_key"}),
 )
 
-TABLES: Final[tuple[Table[Any], ...]] = (WAREHOUSES, PRODUCTS, SHELVES, MOVEMENTS, RECEIPTS, RESERVATIONS)
-MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (("reservations", "status", RESERVATION),)
+TABLES: Final[tuple[Table[Any], ...]] = (WAREHOUSES, PRODUCTS, SHELVES, MOVEMENTS, RECEIPTS, RESERVATIONS, *FEED_TABLES)
+MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (("reservations", "status", RESERVATION), *FEED_MACHINES)

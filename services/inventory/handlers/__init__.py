@@ -2,7 +2,7 @@
 batch, in key order, so that two batches wait for each other and never deadlock.
 """
 
-from services.inventory.handlers import promises, supply
+from services.inventory.handlers import counting, feeds, promises, sources, supply
 from services.inventory.handlers.consumer import consumer
 
-__all__ = ["consumer", "promises", "supply"]
+__all__ = ["consumer", "counting", "feeds", "promises", "sources", "supply"]

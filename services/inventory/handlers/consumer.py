@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from contracts.feeds import STOCK_REPORTS
 from shared.consumer import Consumer
 
-consumer: Final = Consumer("inventory")
+consumer: Final = Consumer("inventory", queues=("inventory", STOCK_REPORTS), outside=frozenset({STOCK_REPORTS}))

@@ -1,13 +1,16 @@
 """What comes to the shelves, and what warehouses and products are."""
 
-from contracts.inventory import DescribeWarehouse, ReceiveStock
+from typing import Annotated
+
+from contracts.inventory import DescribeWarehouse, ReceiveStock, StockArrived
 from contracts.product import DescribeProduct
 from services.inventory import domain, products
-from services.inventory.domain import NETWORK, Receipt, Shelf, UnitsTurn, Warehouse
+from services.inventory.domain import NETWORK, Receipt, Shelf, UnitsTurn
 from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.turns import take_turns, warehouses
+from services.inventory.handlers.counting import arrived
+from services.inventory.handlers.turns import open_warehouse, take_turns, warehouses
 from services.inventory.tables import PRODUCTS, RECEIPTS, SHELVES, WAREHOUSES
-from shared.consumer import Moment
+from shared.consumer import Moment, Said
 from shared.table import Need
 from shared.working_set import Rows
 
@@ -21,21 +24,22 @@ class ReferenceReused(Exception):
     needs=lambda fact: [Need.of(RECEIPTS, "reference", fact.reference), Need.of(WAREHOUSES, "network", NETWORK)],
     then=lambda fact, rows: [Need.of(SHELVES, "sku", *(receipt.sku for receipt in fact.receipts))],
 )
-def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> None:
+def receive_stock(fact: ReceiveStock, rows: Rows, moment: Moment) -> Annotated[list[Said], StockArrived]:
     """Goods arrived, on shelves that are made where there are none."""
     lines = [receipt.model_dump(mode="json") for receipt in fact.receipts]
     counted = rows.get(RECEIPTS, fact.reference)
     if counted is not None:
         if counted.lines != lines:
             raise ReferenceReused(fact.reference)
-        return
+        return []
     rows.put(Receipt(fact.reference, lines))
     for receipt in fact.receipts:
-        _open_warehouse(rows, receipt.warehouse)
+        open_warehouse(rows, receipt.warehouse)
         shelf = rows.get(SHELVES, receipt.sku, receipt.warehouse) or Shelf(receipt.sku, receipt.warehouse)
         rows.put(domain.kept_back(shelf, receipt.safety_stock))
-        arrived = UnitsTurn(domain.RECEIVE, receipt.sku, receipt.warehouse, receipt.quantity)
-        take_turns(rows, moment, [arrived], order_id=None, reference=fact.reference)
+        came = UnitsTurn(domain.RECEIVE, receipt.sku, receipt.warehouse, receipt.quantity)
+        take_turns(rows, moment, [came], order_id=None, reference=fact.reference)
+    return arrived(receipt.sku for receipt in fact.receipts)
 
 
 @consumer.hears(DescribeWarehouse, needs=lambda fact: [Need.of(WAREHOUSES, "network", NETWORK)])
@@ -53,11 +57,3 @@ def describe_product(fact: DescribeProduct, rows: Rows, moment: Moment) -> None:
     described = products.described(rows.get(PRODUCTS, fact.sku), fact)
     if described is not None:
         rows.put(described)
-
-
-def _open_warehouse(rows: Rows, code: str) -> None:
-    """A warehouse nobody described is last in the list when it appears."""
-    known = warehouses(rows)
-    if code not in known:
-        last = max((warehouse.priority for warehouse in known.values()), default=0)
-        rows.put(Warehouse(code, code, last + 1))

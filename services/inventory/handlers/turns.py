@@ -8,10 +8,11 @@ from contracts.message import Message
 from contracts.story import StoryFact
 from contracts.values import Pick, SkuQuantity
 from services.inventory import domain
-from services.inventory.domain import NETWORK, Movement, Reservation, Shortage, Taken, UnitsTurn, Warehouse
+from services.inventory.domain import NETWORK, Movement, Reservation, Shelf, Shortage, Taken, UnitsTurn, Warehouse
 from services.inventory.strategy import Demand, PriorityList, Strategy
 from services.inventory.tables import RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Moment, NotYet
+from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
@@ -37,9 +38,28 @@ def warehouses(rows: Rows) -> dict[str, Warehouse]:
     return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
 
 
+def open_warehouse(rows: Rows, code: str) -> None:
+    """A warehouse nobody described is last in the list when it appears."""
+    known = warehouses(rows)
+    if code not in known:
+        last = max((warehouse.priority for warehouse in known.values()), default=0)
+        rows.put(Warehouse(code, code, last + 1))
+
+
+def takeable(shelves: Iterable[Shelf], known: Mapping[str, Warehouse]) -> list[Shelf]:
+    """The shelves as a new hold may take from them: what a warehouse keeps back is safety stock too, for the time."""
+    return [
+        replace(shelf, safety_stock=shelf.safety_stock + known[shelf.warehouse].kept_back)
+        if shelf.warehouse in known and known[shelf.warehouse].kept_back
+        else shelf
+        for shelf in shelves
+    ]
+
+
 def take(rows: Rows, units: Mapping[str, int]) -> tuple[Taken, ...] | Shortage:
-    shelves = {sku: rows.where(SHELVES, "sku", sku) for sku in units}
-    return STRATEGY.choose(Demand(units, shelves, warehouses(rows)))
+    known = warehouses(rows)
+    shelves = {sku: takeable(rows.where(SHELVES, "sku", sku), known) for sku in units}
+    return STRATEGY.choose(Demand(units, shelves, known))
 
 
 def take_turns(
