@@ -41,10 +41,11 @@ def _picks(rows: str) -> str:
 STOCK: Final = (
     Rule(
         "never oversold",
-        "no counter is negative, and no shelf promises more than lies on it",
+        "no counter is negative, and no shelf promises more than lies on it, but for what a count found short",
         """SELECT sku || ' in ' || warehouse AS subject,
-                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND on_hand >= held + allocated AS holds,
-                  format('on hand %s, held %s, allocated %s', on_hand, held, allocated) AS found
+                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND short = greatest(0, held + allocated - on_hand)
+                    AS holds,
+                  format('on hand %s, held %s, allocated %s, short %s', on_hand, held, allocated, short) AS found
            FROM inventory.shelves""",
     ),
     Rule(

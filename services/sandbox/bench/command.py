@@ -17,6 +17,7 @@ from rich.table import Table
 
 from services.sandbox.bench.checkout import checkout_closed, checkout_rate
 from services.sandbox.bench.child import ChildFailed
+from services.sandbox.bench.feed import feed
 from services.sandbox.bench.flash_sale import flash_sale
 from services.sandbox.bench.relay import relay
 from services.sandbox.bench.simulator import simulator
@@ -40,6 +41,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "checkout_closed": checkout_closed,
     "checkout_rate": checkout_rate,
     "flash_sale": flash_sale,
+    "feed": feed,
     "relay": relay,
     "simulator": simulator,
 }
@@ -140,7 +142,7 @@ def _table(lines: Sequence[dict[str, Any]]) -> Table:
         cpu = (line.get("cpu_ms_per_order") or {}).get("total")
         besides = [
             f"{line[name]} {name.replace('_', ' ')}"
-            for name in ("in_flight", "rate", "sold", "messages_per_s", "schedules_per_minute")
+            for name in ("in_flight", "rate", "sold", "rows_per_s", "messages_per_s", "schedules_per_minute")
             if line.get(name) is not None
         ]
         checked = line.get("invariants", {"checked": 0, "broken": 0})
