@@ -139,7 +139,7 @@ async def _check(connection: asyncpg.Connection, reader: Reader, asked: Asked) -
     await connection.execute("ANALYZE pg_temp.feed_rows")
     checks = [(_TWICE, (), "sku"), (_FOREIGN, (asked.source,), "warehouse")]
     if not asked.new:
-        checks.append((_UNKNOWN, (), "sku"))
+        checks.append((_UNKNOWN, (asked.source,), "sku"))
     for query, arguments, column in checks:
         bad = f"WITH bad AS ({query})"
         count = await connection.fetchval(f"{bad} SELECT count(*) FROM bad", *arguments)
@@ -194,12 +194,13 @@ _TWICE: Final = """SELECT row_no, sku || ' in ' || warehouse AS value,
                  CASE WHEN row_no = min(row_no) OVER shelf THEN max(row_no) OVER shelf
                       ELSE min(row_no) OVER shelf END AS other
           FROM pg_temp.feed_rows WINDOW shelf AS (PARTITION BY sku, warehouse)) AS t WHERE times > 1"""
+_ITS_OWN: Final = f"ARRAY(SELECT jsonb_array_elements_text(warehouses) FROM {SCHEMA}.sources WHERE code = $1)"
 _FOREIGN: Final = f"""SELECT row_no, warehouse AS value, 'unknown warehouse: not one of this source''s' AS why
-    FROM pg_temp.feed_rows WHERE NOT warehouse = ANY(ARRAY(
-        SELECT jsonb_array_elements_text(warehouses) FROM {SCHEMA}.sources WHERE code = $1))"""
+    FROM pg_temp.feed_rows WHERE NOT warehouse = ANY({_ITS_OWN})"""
 _UNKNOWN: Final = f"""SELECT f.row_no, f.sku AS value, 'unknown SKU: no product, and no shelf in ' || f.warehouse AS why
     FROM pg_temp.feed_rows f LEFT JOIN {SCHEMA}.shelves s ON s.sku = f.sku AND s.warehouse = f.warehouse
-    LEFT JOIN {SCHEMA}.products p ON p.sku = f.sku WHERE s.sku IS NULL AND p.sku IS NULL"""
+    LEFT JOIN {SCHEMA}.products p ON p.sku = f.sku WHERE s.sku IS NULL AND p.sku IS NULL
+      AND f.warehouse = ANY({_ITS_OWN})"""
 _FEED: Final = f"""INSERT INTO {SCHEMA}.feeds (id, source, sequence, key, origin, mode, hash, rows, pages, problems,
         report, state, reason, ended_at, pages_done, rows_done, raised, lowered, opened, clamped, short_units, version)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, 1)"""

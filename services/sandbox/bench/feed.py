@@ -37,7 +37,7 @@ async def feed(servers: Servers, asked: Asked, folder: Path, watching: Watching)
         env = environment.env
         with running([("inventory",)], env, folder) as groups:
             await until_started(groups, [1], START_WITHIN_S)
-            await _described(env)
+            await _described(env, groups)
             service = groups[0].process.pid
             opened = await _import(env, folder, asked.rows, 1, groups, watching, "--new")
             before = spent_s([service]), spent_s(servers.pids().get("postgresql", []))
@@ -83,11 +83,12 @@ def _figures(told: Mapping[str, Any], rows: int) -> dict[str, Any]:
     }
 
 
-async def _described(env: Mapping[str, str]) -> None:
+async def _described(env: Mapping[str, str], groups: list[Group]) -> None:
     warehouses = [word for number in range(WAREHOUSES) for word in ("--warehouse", f"w-{number:02}")]
     await _oms(env, "feed", "describe", SOURCE, *warehouses)
     async with asyncio.timeout(START_WITHIN_S):
         while not await _ask(env, "SELECT count(*) FROM inventory.sources"):
+            check_alive(groups)
             await asyncio.sleep(0.2)
 
 
