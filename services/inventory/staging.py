@@ -225,7 +225,7 @@ _PROMISED: Final = f"""SELECT wanted.n, r.order_id, r.status, r.units, r.created
     FROM unnest($1::text[]) WITH ORDINALITY AS wanted(pick, n) CROSS JOIN LATERAL (
         SELECT order_id, status, created_at,
                (SELECT sum((p->>'quantity')::bigint - (p->>'shipped')::bigint) FROM jsonb_array_elements(picks) AS p
-                WHERE p @> (wanted.pick::jsonb)->0) AS units
+                WHERE p @> ((wanted.pick::jsonb)->0)) AS units
         FROM {SCHEMA}.reservations WHERE status IN ('held', 'committed') AND picks @> wanted.pick::jsonb
         ORDER BY created_at DESC, order_id LIMIT $2) AS r
     WHERE r.units > 0 ORDER BY wanted.n, r.created_at DESC"""

@@ -21,7 +21,7 @@ from tests.support.until import until
 
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
-COMMANDS = ("run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "maintain", "contracts")
+COMMANDS = ("run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "feed", "maintain", "contracts")
 
 
 def oms(env: Mapping[str, str], *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
@@ -211,7 +211,7 @@ def test_maintain_makes_days_ahead_and_may_be_repeated(system: System, shopped: 
     assert all(len(one["made"]) == 8 for one in first.values())
     assert first["sagas"]["moved"] > 0
     again = system.json("maintain")
-    assert all(one == {"made": [], "moved": 0, "dropped": []} for one in again.values())
+    assert all(one == {"made": [], "moved": 0, "dropped": [], "feeds": 0} for one in again.values())
     assert system.json("shop", "--orders", "2")["heard"]["confirmed"] == 2
     assert "Inbox partitions" in system.text("maintain")
 
@@ -232,6 +232,8 @@ def test_every_command_has_help(command: str) -> None:
         (("queues",), "ORDER_DATABASE_URL"),
         (("parked", "list"), "ORDER_DATABASE_URL"),
         (("sagas", "stuck"), "ORCHESTRATOR_DATABASE_URL"),
+        (("feed", "sources"), "INVENTORY_DATABASE_URL"),
+        (("feed", "import", "x", "--source", "x", "--sequence", "1", "--mode", "delta"), "INVENTORY_DATABASE_URL"),
         (("maintain",), "DATABASE_URL"),
         (("migrate",), "DATABASE_URL"),
         (("run", "order"), "ORDER_DATABASE_URL"),

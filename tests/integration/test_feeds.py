@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aio_pika
 import asyncpg
 import pytest
 from aiohttp import web
 
+from services.ops.maintain import maintained
 from services.sandbox.control import free_port
 from services.sandbox.environment import Environment
 from tests.support.processes import ROOT, ServiceProcess
@@ -218,15 +219,16 @@ async def test_duplicates_are_named_in_both_rows_and_neither_is_taken(desk: Desk
 async def test_a_source_nobody_described_and_a_file_that_is_not_there(desk: Desk) -> None:
     status, told = await desk.imports(desk.file(("A", 1)), 1)
     assert (status, told["reason"]) == (1, "unknown_source")
-    status, _, said = await desk.oms(
-        "import", "/nowhere.csv", "--source", desk.source, "--sequence", "1", "--mode", "delta"
-    )
+    await desk.described()
+    named = ("--source", desk.source, "--sequence", "1", "--mode", "absolute")
+    status, _, said = await desk.oms("import", "/nowhere.csv", *named)
     assert status == 2 and "/nowhere.csv cannot be read" in said
 
 
 PROMISE: Final = """INSERT INTO reservations
         (order_id, status, held_until, hold_key, picks, fulfillments, version, created_at)
-    VALUES ($1, 'held', now() + interval '1 day', $1::text, $2::jsonb, '[]', 1, now() + $3 * interval '1 second')"""
+    VALUES ($1, 'held', now() + interval '1 day', $1::uuid::text, $2::jsonb, '[]', 1,
+            now() + $3 * interval '1 second')"""
 
 
 async def test_a_dry_run_tells_whom_it_would_oversell_and_changes_nothing(desk: Desk) -> None:
@@ -408,4 +410,19 @@ async def test_a_feed_is_pulled_every_so_often(desk: Desk) -> None:
     finally:
         await desk.described()
         await runner.cleanup()
+    await desk.check_the_books()
+
+
+async def test_rows_of_old_feeds_go_and_nothing_else_does(desk: Desk, environment: Environment) -> None:
+    await desk.described()
+    _, old = await desk.imports(desk.file(("M", 5)), 1, "--new")
+    _, fresh = await desk.imports(desk.file(("M", 6)), 2)
+    await desk.owner.execute(
+        "UPDATE feeds SET ended_at = now() - interval '16 days' WHERE id = $1", UUID(old["feed"]["id"])
+    )
+    done = await maintained(environment.env["DATABASE_URL"], datetime.now(UTC).date())
+    assert done["inventory"].feeds == 1
+    kept = "SELECT count(*) FROM feed_pages WHERE feed_id = $1"
+    pages = [await desk.owner.fetchval(kept, UUID(told["feed"]["id"])) for told in (old, fresh)]
+    assert (pages, await desk.shelves()) == ([0, 1], {"M": (6, 0, 0, 0)})
     await desk.check_the_books()
