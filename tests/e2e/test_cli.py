@@ -21,7 +21,20 @@ from tests.support.until import until
 
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
-COMMANDS = ("run", "migrate", "demo", "shop", "seed", "order", "queues", "parked", "sagas", "feed", "maintain", "contracts")
+COMMANDS = (
+    "run",
+    "migrate",
+    "demo",
+    "shop",
+    "seed",
+    "order",
+    "queues",
+    "parked",
+    "sagas",
+    "feed",
+    "maintain",
+    "contracts",
+)
 
 
 def oms(env: Mapping[str, str], *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
