@@ -20,6 +20,7 @@ from contracts.catalogue import (
     messages,
     order_events,
 )
+from contracts.feeds import ReportStock
 from contracts.fulfillment import OrderShipment, ReportShipment
 from contracts.message import Kind, Message
 from contracts.schemas import description_of, example_of, schema_of
@@ -187,13 +188,11 @@ def _in_channel(channel: str, message: type[Message]) -> Part:
 
 
 def _request(message: type[Message]) -> Part:
-    """A request of the outside. What a warehouse is told has no queue of its own."""
-    warehouse = message is ReportShipment
+    """A request of the outside. What a warehouse or a stock source is told has no queue of its own."""
+    sender = {ReportShipment: "warehouse", ReportStock: "stock"}.get(message, "storefront")
     text = f"{description_of(message)} {AFTERWARDS[message]}"
-    found = _operation(
-        "send", _channel_of(message.heard_by), [message], "warehouse" if warehouse else "storefront", text
-    )
-    channel = "publicEvents" if warehouse else "storefrontEvents"
+    found = _operation("send", _channel_of(message.heard_by), [message], sender, text)
+    channel = "storefrontEvents" if sender == "storefront" else "publicEvents"
     found["reply"] = {
         "channel": {"$ref": f"#/channels/{channel}"},
         "messages": [_in_channel(channel, answer) for answer in ANSWERS[message]],

@@ -9,10 +9,36 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from contracts import checkout, frame, fulfillment, inventory, order, payment, product, saga, story, warehousing
+from contracts import (
+    checkout,
+    feeds,
+    frame,
+    fulfillment,
+    inventory,
+    order,
+    payment,
+    product,
+    saga,
+    shortage,
+    story,
+    warehousing,
+)
 from contracts.message import MESSAGES, Kind, Message
 
-MODULES: Final = (checkout, frame, fulfillment, inventory, order, payment, product, saga, story, warehousing)
+MODULES: Final = (
+    checkout,
+    feeds,
+    frame,
+    fulfillment,
+    inventory,
+    order,
+    payment,
+    product,
+    saga,
+    shortage,
+    story,
+    warehousing,
+)
 """Every module of the published language; a message declared elsewhere (in a test) is not part of it."""
 
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -41,6 +67,7 @@ COMMANDS: Final = "waybill.commands"
 EVENTS: Final = "waybill.events"
 STOREFRONTS: Final = "waybill.storefront"
 WAREHOUSES: Final = "waybill.warehouse"
+STOCK: Final = "waybill.stock"
 LISTENER_QUEUE: Final = "storefront.{storefront}.events"
 
 SERVICES: Final = ("order", "inventory", "payment", "fulfillment", "orchestrator")
@@ -48,6 +75,7 @@ DOORS: Final[Mapping[str, Door]] = {
     checkout.STOREFRONT_REQUESTS: Door(STOREFRONTS, checkout.STOREFRONT_REQUESTS, "storefronts"),
     "order.requests": Door(STOREFRONTS, "order.requests", "storefronts"),
     fulfillment.WAREHOUSE_REPORTS: Door(WAREHOUSES, fulfillment.WAREHOUSE_REPORTS, "warehouses"),
+    feeds.STOCK_REPORTS: Door(STOCK, feeds.STOCK_REPORTS, "stock sources"),
     "warehouse.orders": Door(COMMANDS, "warehouse.orders", "our services"),
     **{service: Door(COMMANDS, service, "our services") for service in SERVICES},
 }
@@ -87,6 +115,8 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     checkout.ReplayOrderEvents: (*order_events(), frame.MessageRefused),
     # a warehouse's
     fulfillment.ReportShipment: (frame.MessageRefused,),
+    # a stock source's
+    feeds.ReportStock: (frame.MessageRefused,),
     # our own commands
     order.PlaceOrder: (order.OrderPlaced, order.OrderRefused),
     order.CancelOrder: (order.OrderCancelled, order.CancelRefused),
@@ -136,5 +166,10 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
     fulfillment.ReportShipment: (
         "A report that is taken is not answered. Repeated and late ones change nothing. `MessageRefused` says "
         "`unknown_fulfillment` after ten minutes."
+    ),
+    feeds.ReportStock: (
+        "A report that is taken is not answered; nor is one that is older than what was heard, or was heard before. "
+        "`MessageRefused` says `sequence_reused`, `wrong_mode` or `foreign_warehouse`; after ten minutes, "
+        "`unknown_source` or `feed_under_way`."
     ),
 }

@@ -16,6 +16,17 @@ from contracts.checkout import (
     ReplayOrderEvents,
     RequestRefund,
 )
+from contracts.feeds import (
+    ApplyFeedRows,
+    DescribeSource,
+    FeedMode,
+    FeedPulled,
+    PullDue,
+    Pulled,
+    ReportStock,
+    SourceSilent,
+    StockLine,
+)
 from contracts.frame import CommandWithdrawn, KeyReused, MessageRefused
 from contracts.fulfillment import (
     FulfillmentProgressed,
@@ -100,6 +111,7 @@ from contracts.payment import (
 )
 from contracts.product import DescribeProduct, Supply
 from contracts.saga import OperateRun, RunOverdue
+from contracts.shortage import ShelfCameShort
 from contracts.story import StoryFact
 from contracts.values import (
     Address,
@@ -133,6 +145,7 @@ SHIPMENT: Final = UUID("0195567a-2b00-7000-8000-000000000003")
 SHIPMENT_2: Final = UUID("0195567a-2b00-7000-8000-000000000004")
 ATTEMPT: Final = UUID("0195567a-2b00-7000-8000-000000000005")
 RUN: Final = UUID("0195567a-2b00-7000-8000-000000000006")
+FEED: Final = UUID("0195567a-2b00-7000-8000-000000000007")
 REQUEST_ID: Final = "7b1c3f0e-5a39-4c8e-9d0b-2f6f3d1a9e77"
 CHECKOUT: Final = "cart-20260302-0815"
 STOREFRONT: Final = "demo-shop"
@@ -392,6 +405,27 @@ _FULFILLMENT: tuple[Message, ...] = (
     RequestFulfillment(order_id=ORDER, ship_to=HOME, picks=PICKS),
     FulfillmentRequested(order_id=ORDER, fulfillment_ids=(SHIPMENT, SHIPMENT_2)),
 )
+_FEEDS: tuple[Message, ...] = (
+    DescribeSource(
+        source="erp",
+        warehouses=("north",),
+        stale_after_s=7200,
+        buffer=2,
+        pull=Pulled(url="https://erp.example.com/stock.csv", every_s=3600),
+        as_of=NOON,
+    ),
+    ReportStock(
+        sequence=4711,
+        mode=FeedMode.ABSOLUTE,
+        lines=(StockLine(sku="TEA-EARL-GREY", warehouse="north", quantity=480),),
+        as_of=NOON,
+    ),
+    ApplyFeedRows(feed_id=FEED, page=3),
+    SourceSilent(source="erp"),
+    PullDue(source="erp"),
+    FeedPulled(source="erp", asked=7, feed_id=FEED),
+    ShelfCameShort(sku="TEA-EARL-GREY", warehouse="north", units=2, reference=str(FEED)),
+)
 _FRAME: tuple[Message, ...] = (
     CommandWithdrawn(),
     KeyReused(),
@@ -410,6 +444,7 @@ EXAMPLES: Final[Mapping[type[Message], Message]] = {
         _WAREHOUSING,
         _PAYMENT,
         _FULFILLMENT,
+        _FEEDS,
         _FRAME,
     )
     for example in group

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from contracts.catalogue import LISTENER_QUEUE, MAX_BODY_BYTES, STOREFRONTS, WAREHOUSES
+from contracts.catalogue import LISTENER_QUEUE, MAX_BODY_BYTES, STOCK, STOREFRONTS, WAREHOUSES
 from contracts.examples import CHECKOUT, NOON, ORDER, REQUEST_ID, SHIPMENT
 from contracts.examples import STOREFRONT as SHOP
 from contracts.message import Message
@@ -43,6 +43,11 @@ Consume `warehouse.orders`; ship each `fulfillment_id` once, however often it is
 Steps may be skipped, repeated and late; `report_id` names a report for good, `occurred_at` is your clock and
 decides between reports.
 
+## Writing a stock source
+Report what lies on shelves with `ReportStock` to the exchange `{STOCK}`, under the same rules. Number your reports:
+`sequence` grows by one with each. What comes late or twice is recognised by it; a gap is noticed, and nothing waits
+for it.
+
 ## Within a version
 What we accept stays accepted, what we send stays sent: fields may be added, nothing is removed or narrowed.
 Anything else is a new version (`.v2`), sent beside the old one.
@@ -51,12 +56,13 @@ Anything else is a new version (`.v2`), sent beside the old one.
 TAGS: Final = {
     "storefront": "What a storefront does.",
     "warehouse": "What a warehouse does.",
+    "stock": "What a stock source does.",
     "waybill": "What this system does in public.",
     "internal": "Between the services of this system: not open to others, documented for operators.",
 }
 ACCOUNT: Final = (
-    "A broker user per storefront and per warehouse. Its name is the sender's name: the broker refuses messages whose "
-    "`user_id` is another."
+    "A broker user per storefront, warehouse and stock source. Its name is the sender's name: the broker refuses "
+    "messages whose `user_id` is another."
 )
 SERVER: Final = "RabbitMQ 3.10 or newer. Heartbeats of 10 to 60 seconds; one connection and long-lived channels."
 STOREFRONT: Final = "The storefront's name, which is its broker user: for example `demo-shop`."
@@ -144,7 +150,7 @@ HEADERS: Final[dict[str, Any]] = {
 def example_headers(message: type[Message], headers: str) -> dict[str, str]:
     """Headers as they travel with the example of a message."""
     if headers == "RequestHeaders":
-        source = "warehouse" if message.heard_by.startswith("warehouse") else SHOP
+        source = {"warehouse": "warehouse", "stock": "erp"}.get(message.heard_by.partition(".")[0], SHOP)
         return {
             "cloudEvents:specversion": "1.0",
             "cloudEvents:id": REQUEST_ID,

@@ -33,6 +33,7 @@ ELSEWHERE: Final = {
     "parked": "services.ops.parked:app",
     "sagas": "services.ops.sagas:app",
     "stock": "services.ops.stock:app",
+    "feed": "services.ops.feed:app",
     "maintain": "services.ops.maintain:app",
     "contracts": "services.documents:app",
     "bench": "services.sandbox.bench:app",
@@ -123,7 +124,7 @@ def migrate() -> None:
 
     Reads DATABASE_URL (owner), AMQP_URL with MANAGEMENT_URL (administrator), and a password per user: ORDER_PASSWORD,
     INVENTORY_PASSWORD, PAYMENT_PASSWORD, FULFILLMENT_PASSWORD, ORCHESTRATOR_PASSWORD, WAREHOUSE_PASSWORD,
-    DEMO_SHOP_PASSWORD.
+    STOCK_SOURCE_PASSWORD, DEMO_SHOP_PASSWORD.
     """
     from services.sandbox.environment import provision
     from services.sandbox.servers import ServersUnavailable

@@ -46,6 +46,8 @@ class Done:
     set_aside_rows: list[DueRow] = field(default_factory=list)
     """Both for logging."""
     decided_types: dict[str, int] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+    """Names of the tables that were written."""
 
 
 def heard_again(row: DueRow) -> Heard:

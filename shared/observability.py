@@ -24,6 +24,10 @@ UNCONFIRMED = Counter("waybill_messages_unconfirmed_total", "Publishes that will
 OUTBOX_WAITING = Gauge("waybill_outbox_waiting", "Rows read in the last relay pass", ["service"])
 PAUSES = Counter("waybill_pauses_total", "Times the consumer paused because database or broker was away", ["service"])
 
+SOURCE_STALE = Gauge("waybill_stock_source_stale", "1 while nothing was heard of a source for too long", ["source"])
+SOURCE_SILENT_S = Gauge("waybill_stock_source_silent_seconds", "Since a stock source was heard", ["source"])
+SOURCE_MISSING = Gauge("waybill_stock_source_missing", "Sequences of a stock source that never came", ["source"])
+
 
 def configure_logging(level: str = "INFO") -> None:
     """JSON lines on stderr."""

@@ -260,7 +260,7 @@ class Service:
             self.due_clock.add(done.next_due, now)
             if done.said:
                 self.relay_wake.set()
-            if self.effects:
+            if any(effect.attempts.name in done.moved for effect in self.effects):
                 self.effects_wake.set()
             for delivery in deliveries:
                 await delivery.ack()

@@ -20,6 +20,8 @@ STOREFRONTS: Final = "waybill.storefront"
 """Direct: where storefronts publish requests."""
 WAREHOUSES: Final = "waybill.warehouse"
 """Direct: where warehouses publish reports."""
+STOCK: Final = "waybill.stock"
+"""Direct: where stock sources publish reports."""
 DEAD: Final = "waybill.dead"
 """Direct: what a queue could not deliver goes to ``<queue>.dead``."""
 
@@ -50,6 +52,7 @@ QUEUES: Final = (
     Queue("order", "order"),
     Queue("order.requests", "order", STOREFRONTS),
     Queue("inventory", "inventory"),
+    Queue("stock.reports", "inventory", STOCK),
     Queue("payment", "payment"),
     Queue("fulfillment", "fulfillment"),
     Queue("warehouse.reports", "fulfillment", WAREHOUSES),
@@ -95,6 +98,7 @@ def permissions(storefronts: Sequence[str] = DEFAULT_STOREFRONTS) -> dict[str, d
         "write": _alternatives([WAREHOUSES]),
         "read": _alternatives(["warehouse.orders"]),
     }
+    found["stock-source"] = {"configure": NOTHING, "write": _alternatives([STOCK]), "read": NOTHING}
     for storefront in storefronts:
         found[storefront] = {
             "configure": NOTHING,
@@ -189,6 +193,7 @@ def definitions(
                 (EVENTS, "topic"),
                 (STOREFRONTS, "direct"),
                 (WAREHOUSES, "direct"),
+                (STOCK, "direct"),
                 (DEAD, "direct"),
             )
         ],

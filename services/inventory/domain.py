@@ -96,7 +96,8 @@ NETWORK: Final = "main"
 @dataclass(frozen=True, slots=True)
 class Warehouse:
     """The lowest `priority` gives first; equals by code. `described_at`: the word about it we go by. `bands` are
-    [up to so many km, minor units per kg], the nearest first; for the other columns see `DescribeWarehouse`."""
+    [up to so many km, minor units per kg], the nearest first; for the other columns see `DescribeWarehouse`.
+    `kept_back` units of each shelf are no new hold's while who counts them is silent."""
 
     code: str
     name: str
@@ -108,6 +109,7 @@ class Warehouse:
     bands: list[Any] = field(default_factory=list)
     daily_shipments: int | None = None
     described_at: datetime | None = None
+    kept_back: int = 0
     version: int = 0
 
 

@@ -8,10 +8,12 @@ from pydantic import Field
 
 from services.inventory.effects import SOLVER_S, make_effect
 from services.inventory.handlers import make_consumer
+from services.inventory.pulls import pull_effect
 from services.inventory.routing.places import gazetteer
 from services.inventory.routing.search import WORK
 from services.inventory.routing.strategy import RoutingPolicy, StrategyName
 from services.inventory.tables import SCHEMA
+from services.inventory.watch import SourceWatch
 from shared.service import Service
 from shared.settings import ServiceSettings
 
@@ -30,12 +32,20 @@ class InventorySettings(ServiceSettings):
 def build() -> Service:
     """Raises pydantic's ValidationError, which names what the environment lacks."""
     settings = InventorySettings.load("inventory")
+    watch = SourceWatch(settings.database_url)
     return Service(
         "inventory",
         make_consumer(settings.policy()),
         SCHEMA,
         settings,
-        effects=[make_effect(settings.routing_solver_s)] if settings.routing is StrategyName.CHEAPEST else [],
-        # where places matter they are read before the first order comes: not while its shelves are locked
-        opens=[] if settings.routing is StrategyName.PRIORITY else [lambda: asyncio.to_thread(gazetteer)],
+        effects=[
+            pull_effect(settings.database_url),
+            *([make_effect(settings.routing_solver_s)] if settings.routing is StrategyName.CHEAPEST else []),
+        ],
+        opens=[
+            watch.start,
+            # where places matter they are read before the first order comes: not while its shelves are locked
+            *([] if settings.routing is StrategyName.PRIORITY else [lambda: asyncio.to_thread(gazetteer)]),
+        ],
+        closes=[watch.stop],
     )

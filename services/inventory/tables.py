@@ -6,20 +6,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from contracts.product import Supply
-from services.inventory.counting import Correction, CountSheet, Outcome, StockTake
 from services.inventory.domain import RESERVATION, Movement, MovementKind, Receipt, Reservation, Shelf, Warehouse
+from services.inventory.feed_tables import FEED_MACHINES, FEED_TABLES
 from services.inventory.products import Product
-from services.inventory.returned import Returned
-from services.inventory.routing.rows import QUESTION, Booking, Dispatch, Question, RouteTaken
-from services.inventory.routing.strategy import StrategyName
-from services.inventory.transfers import TRANSFER, Transfer
+from services.inventory.routing.rows import QUESTION
+from services.inventory.routing_tables import BOOKINGS, DISPATCHES, QUESTIONS, ROUTES
+from services.inventory.schema import METADATA, SCHEMA
+from services.inventory.transfers import TRANSFER
 from services.inventory.waiting import WAITING_LINE, Backlog, WaitingLine
+from services.inventory.warehousing_tables import CORRECTIONS, COUNT_SHEETS, RETURNS, STOCK_TAKES, TRANSFERS
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
-
-SCHEMA: Final = "inventory"
-METADATA: Final = sa.MetaData(schema=SCHEMA)
 
 WAREHOUSES: Final = Table(
     Warehouse,
@@ -36,9 +34,11 @@ WAREHOUSES: Final = Table(
         sa.Column("bands", JSONB, nullable=False, server_default="[]"),
         sa.Column("daily_shipments", sa.BigInteger),
         sa.Column("described_at", sa.DateTime(timezone=True)),
+        sa.Column("kept_back", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         sa.CheckConstraint("priority >= 0", name="priority_is_not_negative"),
+        sa.CheckConstraint("kept_back >= 0", name="kept_back_is_not_negative"),
         sa.CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="coordinates_come_together"),
         sa.CheckConstraint("shipment_minor >= 0", name="a_shipment_costs_nothing_or_more"),
         sa.CheckConstraint("daily_shipments >= 0", name="daily_capacity_is_not_negative"),
@@ -222,206 +222,29 @@ BACKLOGS: Final = Table(
     discipline=Discipline.LOCKED,
 )
 
-ROUTES: Final = Table(
-    RouteTaken,
-    sa.Table(
-        "routes",
-        METADATA,
-        sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("order_id", sa.Uuid, nullable=False),
-        sa.Column("strategy", sa.Text, nullable=False),
-        sa.Column("chosen", JSONB, nullable=False),
-        sa.Column("cost_minor", sa.BigInteger),
-        sa.Column("gap_permille", sa.Integer),
-        sa.Column("candidates", JSONB, nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("message_id", sa.Text, nullable=False),
-        created(),
-        sa.CheckConstraint(
-            f"strategy IN ({', '.join(repr(strategy.value) for strategy in StrategyName)})",
-            name="strategy_is_declared",
-        ),
-        sa.CheckConstraint("cost_minor >= 0", name="a_route_costs_nothing_or_more"),
-        sa.CheckConstraint("gap_permille >= 0 AND gap_permille <= 1000", name="a_gap_is_a_share"),
-        sa.Index("routes_of_an_order", "order_id"),
-    ),
-    key=("id",),
-    discipline=Discipline.APPEND,
-)
-
-DISPATCHES: Final = Table(
-    Dispatch,
-    sa.Table(
-        "dispatches",
-        METADATA,
-        sa.Column(
-            "warehouse",
-            sa.Text,
-            sa.ForeignKey("inventory.warehouses.code", name="a_dispatch_is_of_a_warehouse"),
-            primary_key=True,
-        ),
-        sa.Column("day", sa.Date, nullable=False),
-        sa.Column("shipments", sa.BigInteger, nullable=False),
-        *instants(),
-        sa.CheckConstraint("shipments >= 0", name="shipments_are_not_negative"),
-        postgresql_with={"fillfactor": 50},
-    ),
-    key=("warehouse",),
-    discipline=Discipline.LOCKED,
-)
-
-BOOKINGS: Final = Table(
-    Booking,
-    sa.Table(
-        "bookings",
-        METADATA,
-        sa.Column("order_id", sa.Uuid, primary_key=True),
-        sa.Column("day", sa.Date, nullable=False),
-        sa.Column("warehouses", JSONB, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-    ),
-    key=("order_id",),
-    discipline=Discipline.VERSIONED,
-)
-
-QUESTIONS: Final = Table(
-    Question,
-    sa.Table(
-        "questions",
-        METADATA,
-        sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("order_id", sa.Uuid, nullable=False),
-        sa.Column("command_key", sa.Text, nullable=False),
-        sa.Column("number", sa.Integer, nullable=False),
-        sa.Column("hold", JSONB, nullable=False),
-        sa.Column("problem", JSONB, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("tries", sa.Integer, nullable=False),
-        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(QUESTION, "state"),
-        sa.CheckConstraint("number >= 1", name="questions_count_from_one"),
-        sa.Index("questions_of_an_order", "order_id"),
-        # the worker's queue: as small as what waits to be computed
-        sa.Index("questions_to_ask", "id", postgresql_where=sa.text("state = 'open'")),
-    ),
-    key=("id",),
-    discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "command_key", "number", "hold", "problem"}),
-)
-
-RETURNS: Final = Table(
-    Returned,
-    sa.Table(
-        "returns",
-        METADATA,
-        sa.Column("return_id", sa.Text, primary_key=True),
-        sa.Column("order_id", sa.Uuid, nullable=False),
-        sa.Column("warehouse", sa.Text, nullable=False),
-        sa.Column("lines", JSONB, nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        sa.Index("returns_by_order", "order_id"),
-    ),
-    key=("return_id",),
-    discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "warehouse", "lines", "as_of"}),
-)
-
-CORRECTIONS: Final = Table(
-    Correction,
-    sa.Table(
-        "corrections",
-        METADATA,
-        sa.Column("reference", sa.Text, primary_key=True),
-        sa.Column("sku", sa.Text, nullable=False),
-        sa.Column("warehouse", sa.Text, nullable=False),
-        sa.Column("delta", sa.BigInteger, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("corrected_by", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        sa.CheckConstraint("delta <> 0", name="a_correction_corrects_something"),
-        sa.CheckConstraint("length(reason) > 0", name="a_correction_has_a_reason"),
-    ),
-    key=("reference",),
-    discipline=Discipline.VERSIONED,
-    fixed=frozenset({"sku", "warehouse", "delta", "reason", "corrected_by"}),
-)
-
-COUNT_SHEETS: Final = Table(
-    CountSheet,
-    sa.Table(
-        "count_sheets",
-        METADATA,
-        sa.Column("reference", sa.Text, primary_key=True),
-        sa.Column("warehouse", sa.Text, nullable=False),
-        sa.Column("counts", JSONB, nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("counted_by", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-    ),
-    key=("reference",),
-    discipline=Discipline.VERSIONED,
-    fixed=frozenset({"warehouse", "counts", "as_of", "counted_by"}),
-)
-
-STOCK_TAKES: Final = Table(
-    StockTake,
-    sa.Table(
-        "stock_takes",
-        METADATA,
-        sa.Column("reference", sa.Text, primary_key=True),
-        sa.Column("sku", sa.Text, primary_key=True),
-        sa.Column("warehouse", sa.Text, nullable=False),
-        sa.Column("expected", sa.BigInteger, nullable=False),
-        sa.Column("counted", sa.BigInteger, nullable=False),
-        sa.Column("difference", sa.BigInteger, nullable=False),
-        sa.Column("outcome", sa.Text, nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("counted_by", sa.Text, nullable=False),
-        created(),
-        sa.CheckConstraint(
-            f"outcome IN ({', '.join(repr(outcome.value) for outcome in Outcome)})", name="outcome_is_declared"
-        ),
-        sa.CheckConstraint("difference = counted - expected", name="a_difference_is_what_was_counted_too_much"),
-    ),
-    key=("reference", "sku"),
-    discipline=Discipline.APPEND,
-)
-
-TRANSFERS: Final = Table(
-    Transfer,
-    sa.Table(
-        "transfers",
-        METADATA,
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("origin", sa.Text, nullable=False),
-        sa.Column("destination", sa.Text, nullable=False),
-        sa.Column("lines", JSONB, nullable=False),
-        sa.Column("arrived", JSONB, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("refusal", sa.Text, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("requested_by", sa.Text, nullable=False),
-        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("sent_at", sa.DateTime(timezone=True)),
-        sa.Column("ended_at", sa.DateTime(timezone=True)),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(TRANSFER, "state"),
-        sa.CheckConstraint("origin <> destination", name="a_transfer_goes_somewhere_else"),
-        sa.Index("transfers_under_way", "id", postgresql_where=sa.text("state IN ('requested', 'sent')")),
-    ),
-    key=("id",),
-    discipline=Discipline.VERSIONED,
-    fixed=frozenset({"origin", "destination", "lines", "requested_by", "requested_at"}),
-)
+__all__ = [
+    "BACKLOGS",
+    "BOOKINGS",
+    "CORRECTIONS",
+    "COUNT_SHEETS",
+    "DISPATCHES",
+    "MACHINES",
+    "METADATA",
+    "MOVEMENTS",
+    "PRODUCTS",
+    "QUESTIONS",
+    "RECEIPTS",
+    "RESERVATIONS",
+    "RETURNS",
+    "ROUTES",
+    "SCHEMA",
+    "SHELVES",
+    "STOCK_TAKES",
+    "TABLES",
+    "TRANSFERS",
+    "WAITING_LINES",
+    "WAREHOUSES",
+]
 
 TABLES: Final[tuple[Table[Any], ...]] = (
     WAREHOUSES,
@@ -441,10 +264,12 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     COUNT_SHEETS,
     STOCK_TAKES,
     TRANSFERS,
+    *FEED_TABLES,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("reservations", "status", RESERVATION),
     ("waiting_lines", "status", WAITING_LINE),
     ("questions", "state", QUESTION),
     ("transfers", "state", TRANSFER),
+    *FEED_MACHINES,
 )

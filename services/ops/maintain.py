@@ -1,5 +1,7 @@
 """`oms maintain`: the inbox is kept by the day, made ahead and dropped in one piece; run it daily, it may be repeated.
 
+The rows of stock feeds go too, some time after their feed ended; what the feed did stays in its row and the movements.
+
 A day whose messages already lie in the default partition gets its partition all the same: they move.
 """
 
@@ -12,7 +14,7 @@ from typing import Annotated, Final
 
 import sqlalchemy as sa
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from services.ops.places import PLACES, fail
@@ -24,12 +26,15 @@ app = typer.Typer(add_completion=False)
 AHEAD_DAYS: Final = 7
 KEPT_DAYS: Final = 14
 """Longer than dead letters, redrives and clients' retries last."""
+FEEDS_AT_ONCE: Final = 1_000
+"""Feeds whose rows go in one run, each in a transaction of its own."""
 _NAME: Final = re.compile(r"^inbox_(\d{8})$")
 
 
 @app.command()
 def maintain(json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
-    """Make the inbox's partitions for the days ahead, and drop those nobody will ask for again.
+    """Make the inbox's partitions for the days ahead, and drop those nobody will ask for again; and the rows of
+    stock feeds that ended as long ago.
 
     Needs DATABASE_URL, the owner's. Safe while everything runs, and safe to repeat.
     """
@@ -42,9 +47,9 @@ def maintain(json: Annotated[bool, typer.Option("--json", help="One JSON object 
         return
     table(
         "Inbox partitions",
-        ("schema", "made", "messages moved", "dropped"),
-        ((schema, len(one.made), one.moved, len(one.dropped)) for schema, one in done.items()),
-        right=("made", "messages moved", "dropped"),
+        ("schema", "made", "messages moved", "dropped", "feeds emptied"),
+        ((schema, len(one.made), one.moved, len(one.dropped), one.feeds or "") for schema, one in done.items()),
+        right=("made", "messages moved", "dropped", "feeds emptied"),
     )
     console.print(f"made {AHEAD_DAYS} days ahead, kept {KEPT_DAYS} days")
 
@@ -56,6 +61,8 @@ class Maintained:
     made: list[str]
     moved: int
     dropped: list[str]
+    feeds: int = 0
+    """How many feeds' rows went."""
 
 
 async def maintained(owner_url: str, today: date) -> dict[str, Maintained]:
@@ -78,7 +85,8 @@ async def maintained(owner_url: str, today: date) -> dict[str, Maintained]:
                     await _drop(connection, place.schema, day)
             async with engine.begin() as connection:
                 await _forget(connection, place.schema, today - timedelta(days=KEPT_DAYS))
-            done[place.schema] = Maintained(made, moved, [_name(day) for day in old])
+            feeds = await _empty(engine, today - timedelta(days=KEPT_DAYS)) if place.service == "inventory" else 0
+            done[place.schema] = Maintained(made, moved, [_name(day) for day in old], feeds)
     except OSError as away:
         raise fail(f"the database cannot be reached: {away}") from away
     finally:
@@ -134,6 +142,23 @@ async def _forget(connection: AsyncConnection, schema: str, before: date) -> Non
         ),
         {"bound": _bound(before)},
     )
+
+
+async def _empty(engine: AsyncEngine, before: date) -> int:
+    """No service may delete a feed's rows: what is not looked at any more goes here."""
+    async with engine.connect() as connection:
+        ended = await connection.execute(
+            sa.text(
+                "SELECT id FROM inventory.feeds f WHERE ended_at < :before"
+                " AND EXISTS (SELECT FROM inventory.feed_pages p WHERE p.feed_id = f.id) LIMIT :limit"
+            ),
+            {"before": before, "limit": FEEDS_AT_ONCE},
+        )
+        ids = [id_ for (id_,) in ended]
+    for id_ in ids:
+        async with engine.begin() as connection:
+            await connection.execute(sa.text("DELETE FROM inventory.feed_pages WHERE feed_id = :id"), {"id": id_})
+    return len(ids)
 
 
 def _name(day: date) -> str:

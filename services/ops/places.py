@@ -43,7 +43,7 @@ PLACES: Final = (
     Place("orchestrator", "sagas"),
 )
 BY_SERVICE: Final = {place.service: place for place in PLACES}
-FOREIGN_QUEUES: Final = frozenset({"storefront.requests", "order.requests", "warehouse.reports"})
+FOREIGN_QUEUES: Final = frozenset({"storefront.requests", "order.requests", "warehouse.reports", "stock.reports"})
 """Queues that others publish to: their messages carry ids of their own kind."""
 
 assert {queue.name for queue in QUEUES} >= FOREIGN_QUEUES

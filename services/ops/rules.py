@@ -48,10 +48,10 @@ _UNITS: Final = """inventory.reservations r,
 LEDGER: Final = (
     Rule(
         "never oversold",
-        "no counter is negative, and no shelf promises more than lies on it but what it says it is short of",
+        "no counter is negative, and no shelf promises more than lies on it, but for what a count found short",
         """SELECT sku || ' in ' || warehouse AS subject,
-                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND short >= 0
-                      AND on_hand >= held + allocated - short AS holds,
+                  on_hand >= 0 AND held >= 0 AND allocated >= 0 AND short = greatest(0, held + allocated - on_hand)
+                    AS holds,
                   format('on hand %s, held %s, allocated %s, short %s', on_hand, held, allocated, short) AS found
            FROM inventory.shelves""",
     ),

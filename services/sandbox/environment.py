@@ -25,7 +25,12 @@ from shared.topology import definitions
 
 STOREFRONT: Final = "demo-shop"  # a storefront is a RabbitMQ user, and its name is its messages' source
 WAREHOUSE: Final = "warehouse"  # the sandbox 3PL
-OUTSIDERS: Final[Mapping[str, str]] = {"STOREFRONT_AMQP_URL": STOREFRONT, "WAREHOUSE_AMQP_URL": WAREHOUSE}
+STOCK_SOURCE: Final = "stock-source"  # who reports stock by message
+OUTSIDERS: Final[Mapping[str, str]] = {
+    "STOREFRONT_AMQP_URL": STOREFRONT,
+    "WAREHOUSE_AMQP_URL": WAREHOUSE,
+    "STOCK_SOURCE_AMQP_URL": STOCK_SOURCE,
+}
 USERS: Final = (*SERVICES, *OUTSIDERS.values())
 CONNECT_WITHIN_S: Final = 30.0
 

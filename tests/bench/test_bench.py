@@ -12,7 +12,16 @@ from services.sandbox.bench.stage import Asked
 from services.sandbox.servers import Servers
 
 SMALL = Asked(
-    seconds=3.0, warmup_s=1.0, rate=10.0, in_flight=10, skus=50, buyers=200, units=20, relay_orders=300, yardstick_s=1.0
+    seconds=3.0,
+    warmup_s=1.0,
+    rate=10.0,
+    in_flight=10,
+    skus=50,
+    buyers=200,
+    units=20,
+    rows=2_000,
+    relay_orders=300,
+    yardstick_s=1.0,
 )
 KEYS = {"bench", "orders", "orders_per_s", "p50_ms", "p99_ms", "cpu_ms_per_order", "yardsticks", "invariants", "ok"}
 GROUPS = {"services", "postgresql", "rabbitmq", "load", "world", "total"}
@@ -24,8 +33,8 @@ NAMES = ["checkout_closed", "checkout_rate", "flash_sale", "relay", "routing", "
 async def lines(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
     told: list[tuple[str, str, float]] = []
     folder = tmp_path_factory.mktemp("bench")
-    found = [line async for line in benches(servers, NAMES, SMALL, folder, lambda *one: told.append(one))]
-    assert {bench for bench, _, _ in told} == {"yardsticks", *NAMES}
+    found = [line async for line in benches(servers, [*NAMES, "feed"], SMALL, folder, lambda *one: told.append(one))]
+    assert {bench for bench, _, _ in told} == {"yardsticks", "feed", *NAMES}
     assert all(0 <= share <= 1 for _, _, share in told)
     yield {line["bench"]: line for line in found}
 
@@ -91,3 +100,12 @@ async def test_the_relay_says_everything_once_and_in_packs(lines: dict[str, Any]
     line = lines["relay"]
     assert line["messages"] == SMALL.relay_orders * 5
     assert SMALL.relay_orders < line["parcels"] < line["messages"] / 2
+
+
+async def test_a_feed_is_applied_whole_in_measured_memory(lines: dict[str, Any]) -> None:
+    line = lines["feed"]
+    assert line["rows"] == SMALL.rows
+    assert line["rows_per_s"] > 0 and line["opening"]["rows_per_s"] > 0
+    assert line["importer_peak_mb"] > 0 and line["service_peak_mb"] > 0
+    assert line["invariants"]["checked"] >= 2 * SMALL.rows and line["invariants"]["broken"] == 0
+    assert line["ok"] is True

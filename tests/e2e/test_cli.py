@@ -22,7 +22,8 @@ from tests.support.until import until
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
 COMMANDS = (
-    *("run", "migrate", "demo", "shop", "seed", "order", "route", "queues", "parked", "sagas", "stock", "maintain"),
+    *("run", "migrate", "demo", "shop", "seed", "order", "route", "queues", "parked", "sagas", "stock", "feed"),
+    "maintain",
     "contracts",
 )
 
@@ -224,7 +225,7 @@ def test_maintain_makes_days_ahead_and_may_be_repeated(system: System, shopped: 
     assert all(len(one["made"]) == 8 for one in first.values())
     assert first["sagas"]["moved"] > 0
     again = system.json("maintain")
-    assert all(one == {"made": [], "moved": 0, "dropped": []} for one in again.values())
+    assert all(one == {"made": [], "moved": 0, "dropped": [], "feeds": 0} for one in again.values())
     assert system.json("shop", "--orders", "2")["heard"]["confirmed"] == 2
     assert "Inbox partitions" in system.text("maintain")
 
@@ -246,6 +247,8 @@ def test_every_command_has_help(command: str) -> None:
         (("parked", "list"), "ORDER_DATABASE_URL"),
         (("sagas", "stuck"), "ORCHESTRATOR_DATABASE_URL"),
         (("stock", "audit"), "INVENTORY_DATABASE_URL"),
+        (("feed", "sources"), "INVENTORY_DATABASE_URL"),
+        (("feed", "import", "x", "--source", "x", "--sequence", "1", "--mode", "delta"), "INVENTORY_DATABASE_URL"),
         (("maintain",), "DATABASE_URL"),
         (("migrate",), "DATABASE_URL"),
         (("run", "order"), "ORDER_DATABASE_URL"),

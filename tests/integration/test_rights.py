@@ -26,6 +26,7 @@ APPEND_ONLY: Final = {
     ("inventory", "movements"),
     ("inventory", "routes"),
     ("inventory", "stock_takes"),
+    ("inventory", "feed_pages"),
     ("fulfillment", "fulfillment_events"),
 }
 DELETABLE: Final = {"inbox", "due", "outbox"}
@@ -163,24 +164,37 @@ async def test_append_only_tables_are_those_of_the_story_and_the_movements(table
 
 # -- the broker ----------------------------------------------------------------------------------------------------
 
-EXCHANGES: Final = ("waybill.commands", "waybill.events", "waybill.storefront", "waybill.warehouse", "waybill.dead")
+EXCHANGES: Final = (
+    "waybill.commands",
+    "waybill.events",
+    "waybill.storefront",
+    "waybill.warehouse",
+    "waybill.stock",
+    "waybill.dead",
+)
 WRITES: Final = {
     **{service: {"waybill.commands", "waybill.events"} for service in SCHEMA_OF},
     "warehouse": {"waybill.warehouse"},
+    "stock-source": {"waybill.stock"},
     "demo-shop": {"waybill.storefront"},
 }
 READS: Final = {
     "order": {"order", "order.requests"},
-    "inventory": {"inventory"},
+    "inventory": {"inventory", "stock.reports"},
     "payment": {"payment"},
     "fulfillment": {"fulfillment", "warehouse.reports"},
     "orchestrator": {"orchestrator", "storefront.requests"},
     "warehouse": {"warehouse.orders"},
+    "stock-source": set(),
     "demo-shop": {"storefront.demo-shop.events"},
 }
 QUEUES: Final = sorted(set().union(*READS.values()))
 ALL_QUEUES: Final = [*QUEUES, *(f"{queue}.dead" for queue in QUEUES if queue != "storefront.demo-shop.events")]
-URL_OF: Final = {"warehouse": "WAREHOUSE_AMQP_URL", "demo-shop": "STOREFRONT_AMQP_URL"}
+URL_OF: Final = {
+    "warehouse": "WAREHOUSE_AMQP_URL",
+    "stock-source": "STOCK_SOURCE_AMQP_URL",
+    "demo-shop": "STOREFRONT_AMQP_URL",
+}
 REFUSED: Final = (aiormq.exceptions.ChannelAccessRefused, aiormq.exceptions.ChannelClosed)
 
 
@@ -248,7 +262,7 @@ async def test_consumes_only_its_own_queues(user: User) -> None:
 
 async def test_configures_nothing(user: User) -> None:
     name, connection = user
-    own = sorted(READS[name])[0]
+    own = sorted(READS[name] or {"stock.reports"})[0]
     tries = [
         ("declare a queue", "mine"),
         ("declare an exchange", "mine"),

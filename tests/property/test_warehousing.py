@@ -154,7 +154,7 @@ def units_accounted_for(room: StockRoom, shipments: dict[str, ShipStock]) -> Cou
 
 
 def check_what_waits(room: StockRoom) -> None:
-    errors = [row.error for row in room.store.due.values() if not row.name]
+    errors = [row.error for row in room.store.due.values() if row.error]
     for error in errors + [row.error for row in room.store.parked.values()]:
         assert error.startswith(EXPECTED), error
 

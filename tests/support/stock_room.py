@@ -60,6 +60,7 @@ class StockRoom:
             for sku, warehouse, quantity in lines
         )
         self.hears(ReceiveStock(reference=f"delivery-{self._ids}", receipts=receipts))
+        self.passes(0)  # that stock arrived is heard
         return self
 
     def envelope(self, message: Message, key: str | None = None) -> Heard:

@@ -112,7 +112,7 @@ def test_another_run_that_asks_for_something_else_is_set_aside(room: StockRoom) 
 
 
 def waiting(room: StockRoom) -> list[DueRow]:
-    return [row for row in room.store.due.values() if not row.name]
+    return [row for row in room.store.due.values() if row.error]
 
 
 # -- expiry ------------------------------------------------------------------------------------------------------------

@@ -2,16 +2,30 @@
 batch, in key order, so that two batches wait for each other and never deadlock.
 """
 
-from services.inventory.handlers import promises, proposals, queues, returns, stocktaking, supply, transfers
+from services.inventory.handlers import (
+    counting,
+    feeds,
+    promises,
+    proposals,
+    queues,
+    returns,
+    sources,
+    stocktaking,
+    supply,
+    transfers,
+)
 from services.inventory.handlers.consumer import consumer, make_consumer
 
 __all__ = [
     "consumer",
+    "counting",
+    "feeds",
     "make_consumer",
     "promises",
     "proposals",
     "queues",
     "returns",
+    "sources",
     "stocktaking",
     "supply",
     "transfers",

@@ -6,15 +6,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
+from contracts.feeds import STOCK_REPORTS
 from services.inventory.routing.strategy import RoutingPolicy
 from shared.consumer import Consumer, Says
 
-consumer: Final = Consumer("inventory")
+
+def _empty() -> Consumer:
+    return Consumer("inventory", queues=("inventory", STOCK_REPORTS), outside=frozenset({STOCK_REPORTS}))
+
+
+consumer: Final = _empty()
 
 
 def make_consumer(policy: RoutingPolicy) -> Consumer:
     """The same table under another policy: a decision that routes has a parameter of that name."""
-    made = Consumer("inventory")
+    made = _empty()
     for key, hearing in consumer.hearings.items():
         routes = "policy" in inspect.signature(hearing.decide).parameters
         decide = cast("Callable[..., Says]", hearing.decide)

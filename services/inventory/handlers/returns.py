@@ -54,7 +54,7 @@ def return_stock(fact: ReturnStock, rows: Rows, moment: Moment) -> Annotated[lis
         rows.put(shelf)
         turn = UnitsTurn(TURNS[line.verdict], line.sku, fact.warehouse, line.quantity)
         take_turns(rows, moment, [turn], order_id=fact.order_id, reference=fact.return_id)
-        said += consequences(rows, shelf, shelf_of(rows, line.sku, fact.warehouse))
+        said += consequences(rows, shelf, shelf_of(rows, line.sku, fact.warehouse), fact.return_id)
         units.setdefault(line.verdict, []).append(f"{line.quantity} x {line.sku}")
     detail = {verdict: "; ".join(told) for verdict, told in units.items()} | {"warehouse": fact.warehouse}
     return [*said, story(moment, fact.order_id, "inventory.goods_returned", reason=fact.return_id, detail=detail)]

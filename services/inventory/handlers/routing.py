@@ -15,7 +15,7 @@ from contracts.frame import CommandWithdrawn
 from contracts.inventory import HoldStock, QuestionOverdue, RouteProposed
 from contracts.values import Destination
 from services.inventory.domain import NETWORK, Reservation, Shortage, Taken
-from services.inventory.handlers.turns import warehouses
+from services.inventory.handlers.turns import takeable, warehouses
 from services.inventory.routing.cheapest import Cheapest, route_of, to_minor
 from services.inventory.routing.kits import Parts, choose
 from services.inventory.routing.nearest import Nearest
@@ -129,7 +129,7 @@ class Routing:
         by_place = self.policy.strategy is not StrategyName.PRIORITY
         return Demand(
             units=units,
-            shelves={sku: rows.where(SHELVES, "sku", sku) for sku in on_shelves},
+            shelves={sku: takeable(rows.where(SHELVES, "sku", sku), known) for sku in on_shelves},
             warehouses=known,
             products={sku: product for sku in units if (product := rows.get(PRODUCTS, sku)) is not None},
             shipments={

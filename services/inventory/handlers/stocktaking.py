@@ -32,7 +32,7 @@ def correct_stock(fact: CorrectStock, rows: Rows, moment: Moment) -> list[Messag
     shelf = _standing(rows, fact.sku, fact.warehouse)
     after = correct(rows, moment, shelf, shelf.on_hand + fact.delta, reference=fact.reference)
     rows.put(wanted)
-    return consequences(rows, shelf, after)
+    return consequences(rows, shelf, after, fact.reference)
 
 
 @consumer.hears(
@@ -62,7 +62,7 @@ def count_stock(fact: CountStock, rows: Rows, moment: Moment) -> list[Message | 
         rows.put(take)
         if take.outcome in APPLIED:
             after = correct(rows, moment, shelf, shelf.on_hand + take.difference, reference=fact.reference)
-            said += consequences(rows, shelf, after)
+            said += consequences(rows, shelf, after, fact.reference)
     return said
 
 
@@ -74,7 +74,7 @@ def set_safety_stock(fact: SetSafetyStock, rows: Rows, moment: Moment) -> list[M
     if after is None:
         return []
     rows.put(after)
-    return consequences(rows, shelf, after)
+    return consequences(rows, shelf, after, "safety_stock")
 
 
 def _standing(rows: Rows, sku: str, warehouse: str) -> Shelf:

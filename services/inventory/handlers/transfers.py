@@ -93,7 +93,7 @@ def receive_transfer(fact: ReceiveTransfer, rows: Rows, moment: Moment) -> list[
         shelf = shelf_of(rows, turn.sku, transfer.destination)
         came = shelf.on_hand - turn.quantity + transfer.arrived[turn.sku]
         after = correct(rows, moment, shelf, came, reference=transfer.id)
-        said += consequences(rows, before, after)
+        said += consequences(rows, before, after, transfer.id)
     return said
 
 

@@ -43,6 +43,16 @@ def warehouses(rows: Rows) -> dict[str, Warehouse]:
     return {warehouse.code: warehouse for warehouse in rows.where(WAREHOUSES, "network", NETWORK)}
 
 
+def takeable(shelves: Iterable[Shelf], known: Mapping[str, Warehouse]) -> list[Shelf]:
+    """The shelves as a new hold may take from them: what a warehouse keeps back is safety stock too, for the time."""
+    return [
+        replace(shelf, safety_stock=shelf.safety_stock + known[shelf.warehouse].kept_back)
+        if shelf.warehouse in known and known[shelf.warehouse].kept_back
+        else shelf
+        for shelf in shelves
+    ]
+
+
 def take_turns(
     rows: Rows, moment: Moment, turns: Iterable[UnitsTurn], *, order_id: UUID | None, reference: str = ""
 ) -> None:

@@ -11,7 +11,9 @@ app = typer.Typer(add_completion=False)
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="checkout_closed, checkout_rate, flash_sale, relay, routing, simulator; none: all of them"),
+        typer.Argument(
+            help="checkout_closed, checkout_rate, flash_sale, feed, relay, routing, simulator; none: all of them"
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3_600, help="Measured, after the warm-up.")] = 60.0,
     warmup: Annotated[float, typer.Option(min=0, max=600, help="Seconds before that.")] = 10.0,
@@ -20,6 +22,7 @@ def bench(
     skus: Annotated[int, typer.Option(min=2, max=100_000, help="On the shelves.")] = 10_000,
     buyers: Annotated[int, typer.Option(min=1, max=100_000, help="flash_sale: how many come.")] = 10_000,
     units: Annotated[int, typer.Option(min=1, max=100_000, help="flash_sale: how many there are.")] = 500,
+    rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="feed: how many rows it has.")] = 1_000_000,
     layout: Annotated[
         list[str] | None, typer.Option(help="The services of one process; once per process. Default: two processes.")
     ] = None,
@@ -33,6 +36,13 @@ def bench(
     from services.sandbox.bench.command import Asked, run
 
     asked = Asked(
-        seconds=seconds, warmup_s=warmup, rate=rate, in_flight=in_flight, skus=skus, buyers=buyers, units=units
+        seconds=seconds,
+        warmup_s=warmup,
+        rate=rate,
+        in_flight=in_flight,
+        skus=skus,
+        buyers=buyers,
+        units=units,
+        rows=rows,
     ).with_layout(layout or ())
     raise typer.Exit(run(names or (), asked, quiet=json))

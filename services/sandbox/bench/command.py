@@ -17,6 +17,7 @@ from rich.table import Table
 
 from services.sandbox.bench.checkout import checkout_closed, checkout_rate
 from services.sandbox.bench.child import ChildFailed
+from services.sandbox.bench.feed import feed
 from services.sandbox.bench.flash_sale import flash_sale
 from services.sandbox.bench.relay import relay
 from services.sandbox.bench.routing import routing
@@ -41,6 +42,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "checkout_closed": checkout_closed,
     "checkout_rate": checkout_rate,
     "flash_sale": flash_sale,
+    "feed": feed,
     "relay": relay,
     "routing": routing,
     "simulator": simulator,
@@ -142,7 +144,10 @@ def _table(lines: Sequence[dict[str, Any]]) -> Table:
         cpu = (line.get("cpu_ms_per_order") or {}).get("total")
         besides = [
             f"{line[name]} {name.replace('_', ' ')}"
-            for name in ("in_flight", "rate", "sold", "messages_per_s", "schedules_per_minute", "small_p50_ms")
+            for name in (
+                *("in_flight", "rate", "sold", "rows_per_s", "messages_per_s", "schedules_per_minute"),
+                "small_p50_ms",
+            )
             if line.get(name) is not None
         ]
         checked = line.get("invariants", {"checked": 0, "broken": 0})

@@ -61,6 +61,7 @@ class Asked:
     skus: int = 10_000
     buyers: int = 10_000
     units: int = 500
+    rows: int = 1_000_000
     relay_orders: int = 5_000
     yardstick_s: float = 5.0
     layout: tuple[tuple[str, ...], ...] = TWO_PROCESSES
