@@ -61,12 +61,17 @@ clean: ## remove the virtual environment and every cache; running servers of our
 $(VENV)/.ready: pyproject.toml uv.lock .ci/venv
 	@.ci/venv
 
-# Random passwords, made once, readable by their owner only, never committed.
-.env:
-	@umask 077; { \
+# Random passwords, each made once, readable by their owner only, never committed. An older .env keeps its lines and gets
+# those it lacks: the volumes know its passwords.
+.env: Makefile
+	@umask 077; [ -e .env ] || : > .env; { \
 	  random() { od -An -N18 -tx1 /dev/urandom | tr -d ' \n'; }; \
-	  for name in $(SECRETS); do printf '%s=%s\n' "$$name" "$$(random)"; done; \
-	  shop=$$(random); printf 'DEMO_SHOP_PASSWORD=%s\n' "$$shop"; \
-	  printf 'STOREFRONT_AMQP_URL=amqp://demo-shop:%s@127.0.0.1:%s/waybill\n' "$$shop" "$${WAYBILL_AMQP_PORT:-35672}"; \
+	  lacks() { ! grep -q "^$$1=" .env; }; \
+	  awk 1 .env; \
+	  for name in $(SECRETS); do if lacks "$$name"; then printf '%s=%s\n' "$$name" "$$(random)"; fi; done; \
+	  if lacks DEMO_SHOP_PASSWORD; then \
+	    shop=$$(random); printf 'DEMO_SHOP_PASSWORD=%s\n' "$$shop"; \
+	    printf 'STOREFRONT_AMQP_URL=amqp://demo-shop:%s@127.0.0.1:%s/waybill\n' "$$shop" "$${WAYBILL_AMQP_PORT:-35672}"; \
+	  fi; \
 	} > .env.new && mv .env.new .env
-	@echo 'wrote .env with random passwords'
+	@echo 'wrote .env: a random password for everyone'
