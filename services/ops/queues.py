@@ -30,7 +30,8 @@ def queues(json: Annotated[bool, typer.Option("--json", help="One JSON object on
     """Every queue with its depth and consumers, and what waits in each service's tables.
 
     The broker is asked through MANAGEMENT_URL or AMQP_URL (an administrator's), the tables through each service's
-    own ORDER_DATABASE_URL and so on; what is not named is left out. RabbitMQ's counts may lag by seconds.
+    own ORDER_DATABASE_URL and so on; what is not named is left out. Of MANAGEMENT_URL's virtual hosts the one in
+    AMQP_URL is meant, else /. RabbitMQ's counts may lag by seconds.
     """
     found = asyncio.run(_look())
     if json:
@@ -125,6 +126,8 @@ async def _by_management(url: str, names: list[str]) -> dict[str, tuple[int, int
     async with aiohttp.ClientSession(auth=auth, timeout=timeout) as session, session.get(where) as response:
         response.raise_for_status()
         listed = {queue["name"]: queue for queue in await response.json()}
+    if listed.keys().isdisjoint(names):
+        raise fail(f"virtual host {vhost} has none of Waybill's queues; which one has, AMQP_URL says")
     return {
         name: (int(listed[name].get("messages", 0)), int(listed[name].get("consumers", 0)))
         for name in names
