@@ -189,6 +189,8 @@ async def _shop(
             console.print(draw())
         told = f"answered after {p50} ms (median), {p99} ms (p99)" if took else "nothing was answered"
         console.print(told if not open_ else f"{told}; still open: {len(open_)}, for example {open_[0]}")
+        if accepted := [key for key in sorted(wanted) if "accepted" in words[key]]:
+            console.print(f"the story of one: oms order {accepted[0]}", highlight=False, markup=False, soft_wrap=True)
     return not open_, {
         "placed": len(checkouts),
         "answered": len(ended),

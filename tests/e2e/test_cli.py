@@ -96,6 +96,12 @@ def test_shop_places_orders_and_follows_them(shopped: dict[str, Any]) -> None:
     assert shopped["p50_ms"] > 0
 
 
+def test_shop_names_an_order_whose_story_may_be_asked_for(system: System) -> None:
+    told = system.text("shop", "--orders", "2", "--rate", "20")
+    named = told.splitlines()[-1].partition("oms order ")[2]
+    assert system.json("order", named)["checkout_id"] == named
+
+
 def test_shop_takes_a_file(system: System, tmp_path: Path) -> None:
     file = tmp_path / "carts.jsonl"
     cart = {
@@ -150,6 +156,14 @@ def test_queues_are_listed_with_what_waits(system: System) -> None:
         "order", "inventory", "payment", "fulfillment", "orchestrator",
     }  # fmt: skip
     assert "storefront.requests" in system.text("queues")
+
+
+def test_a_virtual_host_without_our_queues_is_not_told_as_one_where_nothing_waits(system: System) -> None:
+    if "MANAGEMENT_URL" not in system.env:
+        pytest.skip("these servers have no management API")
+    done = oms({name: value for name, value in system.env.items() if name != "AMQP_URL"}, "queues")
+    assert done.returncode == 2
+    assert "AMQP_URL says" in done.stderr
 
 
 async def test_parked_messages_are_explained_replayed_and_dismissed(system: System) -> None:
