@@ -63,7 +63,7 @@ $(VENV)/.ready: pyproject.toml uv.lock .ci/venv
 
 # Random passwords, each made once, readable by their owner only, never committed. An older .env keeps its lines and gets
 # those it lacks: the volumes know its passwords.
-.env: Makefile
+.env: ALWAYS
 	@umask 077; [ -e .env ] || : > .env; { \
 	  random() { od -An -N18 -tx1 /dev/urandom | tr -d ' \n'; }; \
 	  lacks() { ! grep -q "^$$1=" .env; }; \
@@ -73,5 +73,5 @@ $(VENV)/.ready: pyproject.toml uv.lock .ci/venv
 	    shop=$$(random); printf 'DEMO_SHOP_PASSWORD=%s\n' "$$shop"; \
 	    printf 'STOREFRONT_AMQP_URL=amqp://demo-shop:%s@127.0.0.1:%s/waybill\n' "$$shop" "$${WAYBILL_AMQP_PORT:-35672}"; \
 	  fi; \
-	} > .env.new && mv .env.new .env
-	@echo 'wrote .env: a random password for everyone'
+	} > .env.new && if cmp -s .env .env.new; then rm .env.new; else mv .env.new .env && echo 'wrote random passwords into .env'; fi
+ALWAYS:

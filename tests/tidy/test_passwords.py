@@ -1,7 +1,6 @@
 """`make up` writes the passwords that docker-compose.yml asks for, and never changes one that is there."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,8 +8,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def made(folder: Path) -> dict[str, str]:
-    shutil.copy(ROOT / "Makefile", folder)  # newer than what is there
-    subprocess.run(["make", "-s", ".env"], cwd=folder, capture_output=True, timeout=30, check=True)
+    subprocess.run(
+        ["make", "-s", "-f", ROOT / "Makefile", ".env"], cwd=folder, capture_output=True, timeout=30, check=True
+    )
     written = folder / ".env"
     assert written.stat().st_mode & 0o077 == 0
     lines = written.read_text().splitlines()
