@@ -191,9 +191,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    servers: Servers, asked: Asked, stock: Stock, folder: Path, watching: Watching
-) -> AsyncIterator[Stage]:
+async def stage(servers: Servers, asked: Asked, stock: Stock, folder: Path, watching: Watching) -> AsyncIterator[Stage]:
     """A database and a vhost of our own, services started as asked, and the goods on their shelves."""
     watching("making a database and a vhost", 0.0)
     environment: Environment = await asyncio.to_thread(prepare, servers, f"waybill_bench_{secrets.token_hex(4)}")
