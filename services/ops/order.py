@@ -1,6 +1,7 @@
 """`oms order`: one order's whole story, as support tells it. The order service hears it from everybody."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -55,8 +56,20 @@ async def _find(which: str) -> list[dict[str, Any]]:
                 name: plain(await rows(connection, query, id=header["id"]))
                 for name, query in (("lines", _LINES), ("shipments", _SHIPMENTS), ("story", _STORY))
             }
-            found.append({**plain([header])[0], "seen": header, **parts})
-    return [{name: value for name, value in one.items() if name != "seen"} for one in found]
+            found.append({**plain([header])[0], **parts, "waits": still_waits(parts["story"])})
+    return found
+
+
+def still_waits(story: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the order was promised for later and has not come, as its story has it."""
+    left: dict[str, dict[str, Any]] = {}
+    for line in story:
+        for wait in line["metadata"].get("waits", ()):
+            left[wait["sku"]] = dict(wait)
+        if line["name"] == ARRIVED:
+            for pick in line["metadata"]["picks"]:
+                left[pick["sku"]]["quantity"] -= pick["quantity"]
+    return [wait for wait in left.values() if wait["quantity"] > 0]
 
 
 def _show(one: dict[str, Any]) -> None:
@@ -81,9 +94,13 @@ def _show(one: dict[str, Any]) -> None:
         ("placed", one["created_at"]),
     ):
         console.print(Text.assemble((f"{name:>11} ", QUIET), value))
+    waits = {wait["sku"]: _wait(wait) for wait in one["waits"]}
     table(
         f"\nLines ({currency})",
-        ("no", "SKU", "quantity", "each", "discount", "tax", "subtotal", "status", "shipped", "delivered"),
+        (
+            *("no", "SKU", "quantity", "each", "discount", "tax", "subtotal", "status", "shipped", "delivered"),
+            *(["waits for"] if waits else []),
+        ),
         (
             (
                 line["line_no"],
@@ -93,6 +110,7 @@ def _show(one: dict[str, Any]) -> None:
                 line["status"],
                 line["shipped_quantity"],
                 line["delivered_quantity"],
+                *([waits.get(line["sku"], "")] if waits else []),
             )
             for line in one["lines"]
         ),
@@ -126,6 +144,7 @@ def _show(one: dict[str, Any]) -> None:
     console.print(Text("bold: told to the storefront", QUIET))
 
 
+ARRIVED: Final = "order.stock_arrived"
 UNTOLD: Final = frozenset({"items", "fulfillment_id", "warehouse", "currency", "refund_id"})
 """Metadata for machines, or said elsewhere in the line."""
 
@@ -141,13 +160,23 @@ def _reasons(story: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def _wait(wait: Mapping[str, Any]) -> str:
+    return f"{wait['quantity']} by {wait['promised_at'][:10]} ({wait['kind']})"
+
+
 def _parts(line: dict[str, Any]) -> list[str]:
     facts = line["metadata"]
     said = []
     for name, value in facts.items():
         if name in UNTOLD or value in ("", [], {}):
             continue
-        if name == "picks" and isinstance(value, list):
+        if name == "waits":
+            said += [f"later {wait['sku']}: {_wait(wait)}" for wait in value]
+        elif name == "promised_at":
+            said.append(f"promised for {value[:10]}")
+        elif name in ("picks", "kind") and isinstance(value, str):
+            said.append(value)
+        elif name == "picks" and isinstance(value, list):
             said.append(", ".join(f"{pick['quantity']} {pick['sku']} from {pick['warehouse']}" for pick in value))
         elif name == "amount_minor" and "currency" in facts:
             said.append(money(int(value), facts["currency"]))

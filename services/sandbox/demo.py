@@ -14,23 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import aio_pika
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
-
-from contracts.catalogue import COMMANDS
-from contracts.inventory import DescribeWarehouse, ReceiveStock
-from contracts.message import Message
+from contracts.inventory import ReceiveStock
 from services.ops.invariants import Invariant, Seen, all_hold, check, fetch_books
 from services.ops.quiet import until_quiet
-from services.sandbox.carts import GOODS, receipts
+from services.sandbox.case import Case, Scenario
 from services.sandbox.control import free_port
+from services.sandbox.operators import SUPPLIES, Operators, Supplied
 from services.sandbox.processes import Group, check_alive, running, until_started
-from services.sandbox.scenarios import SCARCE, SCARCE_UNITS, SCENARIOS, Case, Scenario, cases
+from services.sandbox.scenarios import SCENARIOS, cases
 from services.sandbox.servers import Servers
 from services.sandbox.shopper import Heard, Saying, Shopper
-from shared.ids import new_id
-from shared.provision import SERVICES, sqlalchemy_url
+from shared.provision import SERVICES
+from shared.tasks import cancel_all
 
 SHORT_TIMES: Final[Mapping[str, str]] = {
     "HOLD_FOR_S": "10",
@@ -44,10 +39,13 @@ SHORT_TIMES: Final[Mapping[str, str]] = {
     "SANDBOX_PROVIDER_SETTLE_AFTER_S": "1",
 }
 """What usually takes minutes takes seconds, by setting."""
-STORES: Final = {"leipzig": 12, "lyon": 40, "osaka": 3_000}
-"""Warehouses by their turn, and how many of everything lie there: the first run empty, so that orders are split."""
 OPEN_AT_ONCE: Final = 24
 """Checkouts waiting for their money at once: a slow machine takes longer, and loses no reservation over it."""
+UNITS: Final = {"ship": "units shipped", "restock": "units restocked"}
+"""Kind of movement -> the word for its units."""
+MOVED: Final = (
+    "SELECT kind, sku, sum(quantity) FROM inventory.movements WHERE kind IN ('ship', 'restock') GROUP BY 1, 2"
+)
 START_WITHIN_S: Final = 60.0
 FOLLOW_FOR_S: Final = 100.0
 QUIET_WITHIN_S: Final = 60.0
@@ -159,9 +157,14 @@ class Shop:
 
     async def _until_few_are_open(self) -> None:
         while sum(1 for case in self.cases[: self.begun] if case.is_open) >= OPEN_AT_ONCE:
-            self.changed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), 5.0)
+            await self.until_changed(5.0)
+
+    async def until_changed(self, within_s: float) -> None:
+        """Until something is heard or begun, at most so long. Nobody awaits between looking and this, so nothing is
+        missed however many wait."""
+        self.changed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.changed.wait(), within_s)
 
     def _say_soon(self, saying: Saying) -> None:
         self._saying.add(task := asyncio.create_task(self._shopper.say(saying)))
@@ -176,15 +179,24 @@ class Shop:
             [(event.id, event.type, event.body) for event in self.heard],
         )
 
-    def became(self) -> list[Became]:
-        return [_became(scenario, [case for case in self.cases if case.scenario is scenario]) for scenario in SCENARIOS]
+    def of(self, scenario: str) -> list[Case]:
+        return [case for case in self.cases if case.scenario.name == scenario]
+
+    def became(self, moved: Mapping[tuple[str, str], int]) -> list[Became]:
+        return [became(scenario, self.of(scenario.name), moved) for scenario in SCENARIOS]
 
 
-def _became(scenario: Scenario, of: Sequence[Case]) -> Became:
+def became(scenario: Scenario, of: Sequence[Case], moved: Mapping[tuple[str, str], int]) -> Became:
+    """`moved`: units by kind of movement and SKU, as inventory has them."""
     words: Counter[str] = Counter(word for case in of for word in case.words)
     wrong = [
         f"{word}: {words[word]} instead of {count}" for word, count in scenario.exactly.items() if words[word] != count
     ]
+    for (kind, sku), each in scenario.moves.items():
+        units = moved.get((kind, sku), 0)
+        words[UNITS[kind]] += units
+        if units != each * len(of):
+            wrong.append(f"{units} units of {sku} {UNITS[kind].partition(' ')[2]} instead of {each * len(of)}")
     wrong += [f"{case.key} heard {', '.join(case.words) or 'nothing'}" for case in of if not case.is_as_expected][:5]
     return Became(scenario, len(of), sum(case.is_as_expected for case in of), dict(words), tuple(wrong))
 
@@ -216,6 +228,7 @@ class Demo:
             "WEBHOOK_URL": f"http://127.0.0.1:{webhook_port}/webhooks/provider",
             "WEBHOOK_SECRET": secret,
         }
+        self.operators = Operators(self.env, logs)
 
     async def run(self, follow: Callable[["Demo"], Any]) -> Outcome:
         """Start, stock, shop, wait, check. `follow` is a context manager that shows how it goes."""
@@ -223,11 +236,12 @@ class Demo:
         with running([["all"], ["world"]], self.env, self.logs) as processes:
             await until_started(processes, [len(SERVICES), 1], START_WITHIN_S)
             self.say(f"services started in {time.monotonic() - started:.1f} s: {', '.join(SERVICES)}; and the world")
-            await self._stock()
+            await self.operators.stock()
             with follow(self):
                 async with Shopper(self.env["STOREFRONT_AMQP_URL"], self.shop.hear) as shopper:
                     await self._shop(shopper, processes)
-            self.outcome.became = [*self.shop.became(), await self._poisoned()]
+            moved = {(kind, sku): int(units) for kind, sku, units in await self.operators.rows(MOVED)}
+            self.outcome.became = [*self.shop.became(moved), await self._poisoned()]
             books = await fetch_books(self.env["PROVIDER_URL"])
             self.outcome.invariants = await check(
                 self.env, books, seen=self.shop.seen(), expected_parked=self._expected_parked()
@@ -238,76 +252,56 @@ class Demo:
 
     async def _shop(self, shopper: Shopper, processes: Sequence[Group]) -> None:
         """Place everything and wait until it ended and nothing moves any more, at most `FOLLOW_FOR_S`."""
-        playing = asyncio.create_task(self.shop.play(shopper))
+        playing, supplying = asyncio.create_task(self.shop.play(shopper)), self._supply()
         ends = time.monotonic() + FOLLOW_FOR_S
         try:
             await self._poison()
-            await self._until_over(processes, ends)
+            await self._until_over(processes, ends, supplying)
             self.outcome.moving = await until_quiet(self.env, QUIET_WITHIN_S)
-            await self._until_over(processes, ends)  # the last events are on their way to us
+            await self._until_over(processes, ends, supplying)  # the last events are on their way to us
         finally:
-            playing.cancel()
-            with suppress(asyncio.CancelledError):
-                await playing
+            await cancel_all([playing, *supplying])
 
-    async def _until_over(self, processes: Sequence[Group], ends: float) -> None:
-        while self.shop.over() < len(self.shop.cases) and time.monotonic() < ends:
+    async def _until_over(
+        self, processes: Sequence[Group], ends: float, supplying: Sequence[asyncio.Task[None]]
+    ) -> None:
+        while time.monotonic() < ends:
+            done = [task for task in supplying if task.done()]
+            for task in done:
+                task.result()  # raises what went wrong there
+            if self.shop.over() == len(self.shop.cases) and len(done) == len(supplying):
+                return
             check_alive(processes)
-            self.shop.changed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.shop.changed.wait(), 1.0)
+            await self.shop.until_changed(1.0)
 
     # -- what operators do ---------------------------------------------------------------------------------------
 
-    async def _stock(self) -> None:
-        """Goods arrive in three warehouses, some of the scarce kind."""
-        stock = {(sku, where): units for sku in GOODS for where, units in STORES.items()}
-        stock[SCARCE, "lyon"] = SCARCE_UNITS
-        now = await self._now()
-        facts: list[Message] = [
-            DescribeWarehouse(warehouse=where, name=where.title(), priority=turn, as_of=now)
-            for turn, where in enumerate(STORES)
+    def _supply(self) -> list[asyncio.Task[None]]:
+        """What is waited for comes, each when all who wait for it were promised it."""
+        return [
+            asyncio.create_task(self._supply_when(word, self.shop.of(name), supplied))
+            for name, (word, supplied) in SUPPLIES.items()
         ]
-        facts.append(ReceiveStock.model_validate(receipts("demo-stock", stock)))
-        await self._tell_inventory([(fact.full_type, fact.model_dump_json().encode()) for fact in facts])
-        shelves = "SELECT count(*) FROM inventory.shelves"
-        async with asyncio.timeout(START_WITHIN_S):
-            while await self._ask(shelves) < len(stock):  # noqa: ASYNC110 - told by the database, not by an event
-                await asyncio.sleep(0.1)
+
+    async def _supply_when(self, word: str, of: Sequence[Case], supplied: Supplied) -> None:
+        while not all(word in case.words for case in of):
+            if any(case.unexpected for case in of):
+                return  # one of them ended otherwise: that is what the table will say
+            await self.shop.until_changed(1.0)
+        await supplied(self.operators, of)
 
     async def _poison(self) -> None:
         """A broken message where only ours are expected: parked, for there is no sender to tell."""
-        await self._tell_inventory([(ReceiveStock.full_type, b'{"reference": "half')] * POISONED.per_240)
+        await self.operators.publish([(ReceiveStock.full_type, b'{"reference": "half')] * POISONED.per_240)
 
     async def _poisoned(self) -> Became:
-        parked = await self._ask("SELECT count(*) FROM inventory.parked WHERE reason = 'malformed_json'")
+        parked = await self.operators.ask("SELECT count(*) FROM inventory.parked WHERE reason = 'malformed_json'")
         return Became(POISONED, POISONED.per_240, parked, {"parked malformed_json": parked})
-
-    async def _tell_inventory(self, facts: Sequence[tuple[str, bytes]]) -> None:
-        connection = await aio_pika.connect(self.env["AMQP_URL"])
-        async with connection:
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            exchange = await channel.get_exchange(COMMANDS, ensure=False)
-            for type_, body in facts:
-                headers = {f"cloudEvents:{name}": value for name, value in _head(type_).items()}
-                message = aio_pika.Message(body, headers=dict(headers), delivery_mode=2)
-                await exchange.publish(message, "inventory", mandatory=True)
 
     def _expected_parked(self) -> dict[str, int]:
         expected = Counter(case.scenario.parks for case in self.shop.cases if case.scenario.parks)
         expected[POISONED.parks] += POISONED.per_240
         return dict(expected)
-
-    async def _ask(self, query: str) -> Any:
-        engine = create_async_engine(sqlalchemy_url(self.env["DATABASE_URL"]))
-        try:
-            async with engine.connect() as connection:
-                return await connection.scalar(sa.text(query))
-        finally:
-            await engine.dispose()
-
-    async def _now(self) -> Any:
-        return await self._ask("SELECT now()")
 
     def _measure(self) -> None:
         """From the storefront's message to its confirmation, of those paid at once."""
@@ -319,10 +313,6 @@ class Demo:
         if took:
             self.outcome.confirmed_within_ms = (took[len(took) // 2], took[int(len(took) * 0.99)])
         self.outcome.events_heard = len(self.shop.heard)
-
-
-def _head(type_: str) -> dict[str, str]:
-    return {"specversion": "1.0", "id": str(new_id()), "source": "ops", "type": type_, "subject": "stock"}
 
 
 def as_json(outcome: Outcome) -> str:

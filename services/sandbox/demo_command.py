@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def demo(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")] = False,
-    orders: Annotated[int, typer.Option(min=200, max=5_000, help="Checkouts to place, of every kind.")] = 240,
+    orders: Annotated[int, typer.Option(min=100, max=5_000, help="Checkouts to place, of every kind.")] = 240,
     seed: Annotated[int, typer.Option(help="The same seed places the same orders.")] = 1,
 ) -> None:
     """The whole system on servers of its own: orders of every kind, and what became of them.

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from services.ops.invariants import Invariant
+from services.sandbox.case import Case
 from services.sandbox.demo import Became, Demo, Outcome
-from services.sandbox.scenarios import Case
 
 COLUMNS = (
     # heading     any of these words
@@ -22,8 +22,13 @@ COLUMNS = (
     ("refunded", ("refunded",)),
     ("refused", ("refused", "unreadable", "refund")),
 )
-TOLD = ("delivered", "cancelled", "refunded", "refund", "refused", "unreadable", "parked")
+TOLD = (
+    *("confirmed", "shipped", "stock_arrived", "delivered", "units", "cancelled", "refunded", "refund", "refused"),
+    *("unreadable", "parked"),
+)
 """Words that say what became of an order, in this order; the others are on the way there, or repeat them."""
+ON_THE_WAY = frozenset({"confirmed", "shipped", "stock_arrived"})
+"""Told only where they are what a scenario is about."""
 GOOD, BAD, QUIET = "green", "bold red", "bright_black"
 
 
@@ -114,12 +119,18 @@ def _became_table(became: Sequence[Became]) -> Table:
             f"{count} {word.replace('_', ' ')}"
             for known in TOLD
             for word, count in sorted(one.words.items())
-            if word.partition(" ")[0] == known and word != "refund done"
+            if word.partition(" ")[0] == known and word != "refund done" and _is_told(word, one)
         ]
         mark = Text(f"{one.as_expected} of {one.asked} ", GOOD if one.holds else BAD)
         mark.append("✓" if one.holds else "✗")
         table.add_row(one.scenario.name, one.scenario.what, ", ".join(told), mark)
     return table
+
+
+def _is_told(word: str, one: Became) -> bool:
+    if word.partition(" ")[0] not in ON_THE_WAY:
+        return True
+    return word != "confirmed" and any(word in end for end in one.scenario.ends)
 
 
 def _invariants_table(invariants: Sequence[Invariant]) -> Table:

@@ -1,138 +1,29 @@
-"""What may happen to a checkout, as a table: what the storefront does, and which words it must hear before it is over.
-
-A *word* is an event's short name, with its reason where it has one: ``confirmed``, ``cancelled expired``,
-``refused key_reused``, ``refund above_refundable``, ``unreadable malformed_json``.
-"""
+"""What may happen to a checkout, as a table: what the storefront does, and which words it must hear to be over."""
 
 import json
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts.checkout import PlaceCheckout, ProvidePayment, ReplayOrderEvents, RequestRefund
 from contracts.values import MAX_QUANTITY
 from services.sandbox.carts import GOODS, Line, cart
-from services.sandbox.shopper import Heard, Saying, content_of, new_message_id, place
+from services.sandbox.case import BAD, Case, Scenario
+from services.sandbox.shopper import Saying, new_message_id, place
 
 SCARCE: Final = "RARE-VASE"
 SCARCE_UNITS: Final = 5
+APART: Final = {"GLOBE-WEST": "leipzig", "GLOBE-EAST": "osaka"}
+"""Each lies in one warehouse only: whoever wants both gets two shipments."""
+BACKORDERED, PREORDERED, MADE_TO_ORDER = "LAMP-LATER", "BOOK-UNRELEASED", "CHAIR-MADE"
+KIT: Final = "SET-FOR-TWO"
+KIT_PARTS: Final = {"SET-POT": 1, "SET-CUP": 2}
+RETURNED: Final = "HAT-RETURNED"
+UNITS_LATER: Final = 2
+"""Of what is not there, each buyer wants so many."""
 NOWHERE: Final = "0195567a-0000-7000-8000-00000000dead"
 """An order nobody ever placed."""
-
-
-@dataclass(eq=False)
-class Case:
-    """One run of a scenario: what was asked and what was heard so far."""
-
-    scenario: "Scenario"
-    rng: random.Random
-    key: str
-    checkout: dict[str, Any] = field(default_factory=dict)
-    order_id: str = ""
-    words: dict[str, int] = field(default_factory=dict)
-    placed_at: float = 0.0
-    confirmed_at: float = 0.0
-    said: list[tuple[str, str, str]] = field(default_factory=list)
-    """(kind, key, content) of every request that must be answered by name."""
-    answered: set[str] = field(default_factory=set)
-    is_over: bool = False
-
-    def heard(self, event: Heard) -> list[Saying]:
-        """What the storefront says because of it."""
-        word = word_of(event)
-        first = word not in self.words
-        self.answered.add(event.key)
-        self.words[word] = self.words.get(word, 0) + 1
-        self.order_id = self.order_id or str(event.body.get("order_id", ""))
-        then = self.scenario.then.get(word)
-        said = self.ask(then(self)) if then is not None and first else []
-        self.is_over = self.is_as_expected or bool(self.unexpected)
-        return said
-
-    def begin(self) -> list[Saying]:
-        return self.ask(self.scenario.first(self))
-
-    def ask(self, sayings: list[Saying]) -> list[Saying]:
-        for saying in sayings:
-            if (kept := _asked(saying)) is not None:
-                self.said.append(kept)
-        return sayings
-
-    @property
-    def is_open(self) -> bool:
-        """Its stock is held, and its money is on the way."""
-        return (
-            bool(self.scenario.places_an_order and not self.confirmed_at and not self.scenario.idles)
-            and not self.is_over
-        )
-
-    @property
-    def is_as_expected(self) -> bool:
-        ended = any(all(word in self.words for word in end) for end in self.scenario.ends)
-        return ended and not self.unexpected and self.answered.issuperset(key for _, key, _ in self.said)
-
-    @property
-    def unexpected(self) -> list[str]:
-        """Endings this scenario does not have."""
-        known = {word for end in self.scenario.ends for word in end}
-        return [word for word in self.words if word.partition(" ")[0] in ENDINGS and word not in known]
-
-
-ENDINGS: Final = frozenset({"cancelled", "refused", "unreadable", "refund", "returned"})
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """`ends`: ways it may end, each a list of words. `per_240`: how many of 240 orders go this way (0: the rest).
-    `exactly`: words that must be heard by so many cases, no more and no fewer. `parks`: under which reason its
-    messages are kept for a person. `idles`: it ends only when its reservation expires, so it is begun first."""
-
-    name: str
-    what: str
-    per_240: int
-    ends: tuple[tuple[str, ...], ...]
-    first: Callable[[Case], list[Saying]]
-    then: Mapping[str, Callable[[Case], list[Saying]]] = field(default_factory=dict)
-    exactly: Mapping[str, int] = field(default_factory=dict)
-    parks: str = ""
-    places_an_order: bool = True
-    idles: bool = False
-
-
-def word_of(event: Heard) -> str:
-    """The event as the table above writes it."""
-    domain, _, name = event.topic.partition(".")
-    reason = str(event.body.get("reason", ""))
-    match name:
-        case "message_refused":
-            return f"unreadable {reason}"
-        case "refund_concluded":
-            return "refund done" if event.body.get("refunded") else f"refund {reason}"
-        case "refused" | "cancelled":
-            return f"{name} {reason}"
-    return name if domain in ("order", "checkout") else event.topic
-
-
-def _asked(saying: Saying) -> tuple[str, str, str] | None:
-    """Under which kind and key this request must be answered; None where an order's events are the answer."""
-    try:
-        body = json.loads(saying.body)
-        readable = isinstance(body, dict) and saying.source == "" and len(saying.body) < 200_000
-    except ValueError:
-        readable = False
-    content = content_of(saying.body)
-    if not readable or saying.id.startswith(BAD):
-        return "message", saying.id, content
-    if saying.type == RequestRefund.full_type:
-        return "refund", body["refund_id"], content
-    if saying.type == PlaceCheckout.full_type or body.get("checkout_id", "").startswith("unknown-"):
-        return "checkout", body["checkout_id"], content
-    return None
-
-
-BAD: Final = "bad-"
-"""Message ids of what nobody can read begin like this, so that the storefront knows its refusal again."""
 
 
 # -- what a storefront does ----------------------------------------------------------------------------------------
@@ -260,6 +151,15 @@ def _too_many(rng: random.Random) -> list[Line]:
     return [Line(rng.choice(GOODS[:10]), 1), Line(rng.choice(GOODS[10:]), MAX_QUANTITY)]
 
 
+def _these(*lines: Line, and_another: bool = False) -> Callable[[random.Random], list[Line]]:
+    """Just these, or with something that is always there."""
+
+    def chosen(rng: random.Random) -> list[Line]:
+        return [*lines, *([Line(rng.choice(GOODS), 1)] if and_another else [])]
+
+    return chosen
+
+
 def _never_stored(rng: random.Random) -> list[Line]:
     return [Line(rng.choice(GOODS), 1), Line("NO-SUCH-THING", 1)]
 
@@ -267,6 +167,13 @@ def _never_stored(rng: random.Random) -> list[Line]:
 # -- the table -----------------------------------------------------------------------------------------------------
 
 DELIVERED: Final = ("accepted", "confirmed", "delivered")
+
+
+def _later(kind: str) -> tuple[str, ...]:
+    """Confirmed although not all of it is there."""
+    return ("accepted", f"confirmed {kind}", "stock_arrived", "delivered")
+
+
 PLACE: Final = PlaceCheckout.full_type
 
 SCENARIOS: Final = (
@@ -299,6 +206,20 @@ SCENARIOS: Final = (
              exactly={"confirmed": SCARCE_UNITS}),
     Scenario("unknown SKU", "nobody ever stored it", 6, (("accepted", "cancelled unknown_sku"),),
              _places("tok_ok", _never_stored)),
+    # what is elsewhere, not there yet, or put together
+    Scenario("split shipment", "no warehouse has all of it", 6, ((*DELIVERED, "shipped in 2"),),
+             _places("tok_ok", _these(*(Line(sku, 1) for sku in APART)))),
+    Scenario("backorder", "a stock feed brings the rest", 4, (_later("backorder"),),
+             _places("tok_ok", _these(Line(BACKORDERED, UNITS_LATER), and_another=True))),
+    Scenario("pre-order", "sent on its release date", 4, (_later("preorder"),),
+             _places("tok_ok", _these(Line(PREORDERED, UNITS_LATER), and_another=True))),
+    Scenario("made to order", "the workshop makes it first", 3, (_later("production"),),
+             _places("tok_ok", _these(Line(MADE_TO_ORDER, UNITS_LATER), and_another=True))),
+    Scenario("kit", "its parts leave the shelves", 6, (DELIVERED,),
+             _places("tok_ok", _these(Line(KIT, 1), and_another=True)),
+             moves={("ship", part): units for part, units in KIT_PARTS.items()}),
+    Scenario("returned goods", "back on the shelf", 4, (DELIVERED,), _places("tok_ok", _these(Line(RETURNED, 1))),
+             moves={("ship", RETURNED): 1, ("restock", RETURNED): 1}),
     # money back
     Scenario("refunded in full", "asked twice, given back once", 8, ((*DELIVERED, "refund done", "refunded"),),
              _places("tok_ok"), {"confirmed": _refunds(lambda total: total)}),

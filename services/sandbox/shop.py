@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from services.sandbox.carts import GOODS, cart, receipts
-from services.sandbox.scenarios import word_of
+from services.sandbox.case import word_of
 from services.sandbox.shopper import Heard, Shopper, StorefrontAway, place
 
 shop_app = typer.Typer(add_completion=False)

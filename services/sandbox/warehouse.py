@@ -39,7 +39,9 @@ STEPS: Final = (
     FulfillmentStatus.DELIVERED,
 )
 """What it reports: picked and packing are passed without a word, as real warehouses do."""
-TRACKED_FROM: Final = STEPS.index(FulfillmentStatus.LABELED)
+STEPS_OF_KITS: Final = (STEPS[0], FulfillmentStatus.IN_PRODUCTION, *STEPS[1:])
+"""Kits are put together before they are picked."""
+TRACKED: Final = frozenset({FulfillmentStatus.LABELED, FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED})
 CARRIER: Final = "Sandbox Parcel"
 DOUBLED_EVERY: Final = 10
 """Every tenth shipment reports each step twice, and its first step once more after its last."""
@@ -75,6 +77,10 @@ class Shipment:
     @property
     def id(self) -> UUID:
         return self.order.fulfillment_id
+
+    @property
+    def steps(self) -> tuple[FulfillmentStatus, ...]:
+        return STEPS_OF_KITS if self.order.kits else STEPS
 
     @property
     def tracking_number(self) -> str:
@@ -124,7 +130,7 @@ class SandboxWarehouse:
     @property
     def waiting(self) -> int:
         """Shipments that still have steps to report."""
-        return sum(shipment.step < len(STEPS) for shipment in self.shipments.values())
+        return sum(shipment.step < len(shipment.steps) for shipment in self.shipments.values())
 
     # -- connection ----------------------------------------------------------------------------------------------
 
@@ -226,7 +232,7 @@ class SandboxWarehouse:
             for _ in range(2 if shipment.doubled else 1):
                 await self._say(report, shipment)
             shipment.step += 1
-            if shipment.step < len(STEPS):
+            if shipment.step < len(shipment.steps):
                 self._schedule(shipment, self.pace_s or 0.0)
             elif shipment.doubled:
                 await self._say(self._report(shipment, 0), shipment)
@@ -235,11 +241,12 @@ class SandboxWarehouse:
             self._stirred.set()
 
     def _report(self, shipment: Shipment, step: int) -> ReportShipment:
-        tracked = step >= TRACKED_FROM
+        status = shipment.steps[step]
+        tracked = status in TRACKED
         return ReportShipment(
-            report_id=f"{shipment.id}/{STEPS[step]}",
+            report_id=f"{shipment.id}/{status}",
             fulfillment_id=shipment.id,
-            status=STEPS[step],
+            status=status,
             carrier=CARRIER if tracked else "",
             tracking_number=shipment.tracking_number if tracked else "",
             occurred_at=self.clock(),

@@ -13,6 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEMO_S = 280
+LATER = {
+    "split shipment": ("shipped in 2", "delivered"),
+    "backorder": ("confirmed backorder", "stock_arrived", "delivered"),
+    "pre-order": ("confirmed preorder", "stock_arrived", "delivered"),
+    "made to order": ("confirmed production", "stock_arrived", "delivered"),
+    "kit": ("confirmed", "delivered"),
+    "returned goods": ("delivered", "units restocked"),
+}
+"""What each case of these must hear; of what comes back, one unit each."""
 
 
 async def demo(env: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
@@ -36,10 +45,15 @@ async def test_the_demo_ends_well_and_says_so_in_json(own_servers: dict[str, str
     told: dict[str, Any] = json.loads(out)
     assert told["ok"] is True
     scenarios = {one["name"]: one for one in told["scenarios"]}
-    assert len(scenarios) >= 30
+    assert len(scenarios) >= 40
     assert {name for name, one in scenarios.items() if one["asked"] == 0 or not one["holds"]} == set()
     assert sum(one["asked"] for one in scenarios.values()) >= 200
-    assert len(told["invariants"]) >= 20
+    for name, words in LATER.items():
+        assert scenarios[name]["asked"] >= 2
+        assert {word: scenarios[name]["became"].get(word) for word in words} == dict.fromkeys(
+            words, scenarios[name]["asked"]
+        )
+    assert len(told["invariants"]) >= 31
     assert [one for one in told["invariants"] if one["broken"] or not one["checked"]] == []
     assert told["still_moving"] == {}
     assert b"servers" in err, "how the servers were brought is told on stderr"

@@ -12,7 +12,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from contracts.fulfillment import OrderShipment, ReportShipment
-from contracts.values import Address, Pick
+from contracts.values import Address, Kits, Pick
 from services.fulfillment.domain import Fulfillment, follow
 from services.sandbox.servers import Servers, bring
 from services.sandbox.warehouse import STEPS, SandboxWarehouse
@@ -58,7 +58,7 @@ async def warehouse_at(servers: Servers, pace_s: float | None) -> AsyncIterator[
         await warehouse.stop()
 
 
-async def order_shipments(channel: AbstractChannel, ids: list[UUID]) -> None:
+async def order_shipments(channel: AbstractChannel, ids: list[UUID], kits: Kits | None = None) -> None:
     exchange = await channel.get_exchange(COMMANDS, ensure=False)
     for fulfillment_id in ids:
         order = OrderShipment(
@@ -67,6 +67,7 @@ async def order_shipments(channel: AbstractChannel, ids: list[UUID]) -> None:
             warehouse="north",
             ship_to=Address(name="Ada", line1="1 Row", city="London", country="GB"),
             picks=(Pick(warehouse="north", sku="TEA-1", quantity=1),),
+            kits=kits or {},
         )
         head = head_of(
             order,
@@ -130,6 +131,19 @@ async def test_every_shipment_is_walked_to_the_customer(servers: Servers) -> Non
     once = [reports for reports in counter.reports.values() if reports == list(STEPS)]
     assert len(once) == 27, "three of thirty shipments report everything twice"
     assert all(shipment.tracking_number.startswith("SP") for shipment in counter.shipments.values())
+
+
+async def test_kits_are_put_together_before_they_are_picked(servers: Servers) -> None:
+    ids = [uuid4() for _ in range(2)]
+    counter = Counter(ids)
+    async with as_fulfillment(servers) as channel, warehouse_at(servers, 0.01):
+        reading = asyncio.create_task(counter.read(channel))
+        await order_shipments(channel, ids, {"TEA-1": {"LEAF": 2, "TIN": 1}})
+        await counter.until_delivered(len(ids))
+        reading.cancel()
+    for reports in counter.reports.values():
+        assert reports[:3] == ["acknowledged", "in_production", "picking"]
+        assert [step for step in reports if step != "in_production"] == list(STEPS)
 
 
 async def test_a_broker_restart_in_the_middle_loses_no_shipment(servers: Servers) -> None:

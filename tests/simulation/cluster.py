@@ -6,14 +6,13 @@ Nothing here knows a clock or a thread. The same seed is the same schedule, to t
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from contracts.checkout import STOREFRONT_REQUESTS
 from contracts.fulfillment import WAREHOUSE_REPORTS
-from contracts.inventory import ReceiveStock
 from contracts.message import Message
 from contracts.saga import OperateRun
 from services.orchestrator.engine import key_of
@@ -23,12 +22,13 @@ from services.payment.webhook import told_by
 from shared.effects import Effect
 from shared.envelope import Envelope
 from shared.store import Unavailable
-from tests.simulation import script
+from tests.simulation import script, stock
 from tests.simulation.broker import Broker, Delivery
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.outside import ScriptedWarehouse, Shop, UnreliableProvider
 from tests.simulation.replica import Replica, local_envelope
 from tests.simulation.steps import COMMITTED, Task, pause
+from tests.simulation.stock import LOOKS_AGAIN, Word
 from tests.support.company import Ids, company, envelope_of
 from tests.support.memory import WAITING, MemoryStore
 from tests.support.scripted_provider import ScriptedProvider
@@ -71,7 +71,8 @@ class Cluster:
         self.shops = {name: Shop(name) for name in script.SHOPS}
         self.notices: list[WebhookNotice] = []
         self.tasks: list[Task] = []
-        self.deliveries: list[tuple[datetime, ReceiveStock]] = []
+        self.words: list[Word] = []
+        self.said: list[tuple[str, Message]] = []
         self._open_at = (-1, False)
         self._away: dict[str, datetime] = {}
         self.relay_owner: dict[str, Replica] = {}
@@ -103,7 +104,7 @@ class Cluster:
     def run(self) -> None:
         self._open()
         script.write(self.rng, self.now, self.shops, self.played)
-        self.deliveries = script.deliveries(self.rng, self.now)
+        self.words = [*script.deliveries(self.rng, self.now), *stock.words(self.rng, self.now)]
         self.faults.on = True
         last = self.now + timedelta(days=DAYS_AT_MOST)
         for self.turn in range(STEPS_AT_MOST):
@@ -125,8 +126,11 @@ class Cluster:
 
     def _open(self) -> None:
         """The shelves are filled before anything can go wrong."""
-        for fact in (script.stock(self.rng), *script.products(self.now)):
-            self._from_outside(fact.heard_by, fact, "warehouse", "")
+        facts = (*stock.sources(self.now), script.stock(self.rng), *script.products(self.now))
+        self.words = [Word(self.now, "warehouse", fact) for fact in facts]
+        while self._turn():
+            pass
+        self.words = stock.first_words(self.now)
         while self._turn():
             pass
 
@@ -264,8 +268,8 @@ class Cluster:
         soonest = self.warehouse.next_instant()
         if soonest is not None and soonest <= self.now:
             found.append(self._warehouse_reports)
-        if any(at <= self.now for at, _ in self.deliveries):
-            found.append(self._goods_arrive)
+        if any(word.at <= self.now for word in self.words):
+            found.append(self._stock_is_told)
         return found
 
     def _owns(self, replica: Replica, relaying: set[str]) -> bool:
@@ -292,11 +296,15 @@ class Cluster:
         for report in self.warehouse.due_reports():
             self._from_outside(WAREHOUSE_REPORTS, report, "warehouse", report.report_id)
 
-    def _goods_arrive(self) -> None:
-        arrived = [fact for at, fact in self.deliveries if at <= self.now]
-        self.deliveries = [(at, fact) for at, fact in self.deliveries if at > self.now]
-        for fact in arrived:
-            self._from_outside(fact.heard_by, fact, "warehouse", "")
+    def _stock_is_told(self) -> None:
+        word = self.rng.choice([word for word in self.words if word.at <= self.now])
+        self.words.remove(word)
+        message = stock.ready(word, self.stores["inventory"])
+        if message is None:
+            self.words.append(replace(word, at=self.now + LOOKS_AGAIN))
+            return
+        self.said.append((word.source, message))
+        self._from_outside(word.queue, message, word.source, word.id_)
 
     def _from_outside(self, queue: str, message: Message, source: str, id_: str, broken: bool = False) -> None:
         envelope = envelope_of(message, id_=self.new_id(), source=source, now=self.now)
@@ -335,7 +343,7 @@ class Cluster:
         instants: Iterable[datetime | None] = (
             *(store.next_due() for name, store in self.stores.items() if name not in self._away),
             *self._away.values(),
-            *(at for at, _ in self.deliveries),
+            *(word.at for word in self.words),
             *(wish.at for shop in self.shops.values() for wish in shop.wishes),
             self.broker.next_instant(),
             self.provider.next_settlement(),

@@ -20,6 +20,7 @@ from shared.envelope import content_hash
 from shared.topology import SERVICES
 from tests.simulation.cluster import Cluster
 from tests.simulation.script import UNREADABLE
+from tests.simulation.stock import lies_there
 from tests.support.memory import MemoryStore
 
 
@@ -66,6 +67,21 @@ def counters_are_movements(cluster: Scene) -> Iterator[str]:
         for name, total in sums[shelf.sku, shelf.warehouse].items():
             if getattr(shelf, name) != total:
                 yield f"{shelf} but the movements of {name} add up to {total}"
+
+
+def shelves_hold_what_was_said(cluster: Cluster) -> Iterator[str]:
+    """Not by our movements: by what sources, stock-keepers and warehouses said, and by what left."""
+    said = lies_there(cluster.said, cluster.warehouse.shipments.values())
+    shelves = {(shelf.sku, shelf.warehouse): shelf for shelf in cluster.stores["inventory"].rows(inventory.SHELVES)}
+    for (sku, warehouse), units in said.items():
+        shelf = shelves.pop((sku, warehouse), None)
+        if units != (shelf.on_hand if shelf is not None else 0):
+            yield f"{shelf}, but {units} {sku} must lie in {warehouse}"
+        if shelf is not None and shelf.short:
+            yield f"{shelf} is short, and nobody counted fewer than were promised"
+    for shelf in shelves.values():
+        if shelf.on_hand:
+            yield f"{shelf}, of which nobody ever spoke"
 
 
 def queues_are_booked(cluster: Scene) -> Iterator[str]:
@@ -283,6 +299,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     queues_are_booked,
     promises_for_later_were_kept,
     counters_are_reservations,
+    shelves_hold_what_was_said,
     stock_follows_the_order,
     money_is_where_the_order_says,
     our_books_are_the_providers,

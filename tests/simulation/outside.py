@@ -79,15 +79,16 @@ class ScriptedWarehouse:
 
     rng: random.Random
     clock: Callable[[], datetime]
-    ordered: set[str] = field(default_factory=set)
+    shipments: dict[str, Any] = field(default_factory=dict)
+    """What was ordered, by its id; all of it leaves in the end."""
     reports: list[tuple[datetime, ReportShipment]] = field(default_factory=list)
 
     def hear(self, envelope: Envelope) -> None:
         order = orjson.loads(envelope.body)
         shipment = order["fulfillment_id"]
-        if shipment in self.ordered:
+        if shipment in self.shipments:
             return  # the same order twice is the same shipment
-        self.ordered.add(shipment)
+        self.shipments[shipment] = order
         at = self.clock()
         for number, status in enumerate(self.rng.choice(PLANS)):
             at += timedelta(seconds=self.rng.uniform(0, SLOWEST_REPORT_S))

@@ -17,6 +17,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import broken
 from tests.simulation.script import KINDS
+from tests.simulation.stock import MET, met
 
 REPLAY: Final = "python -m tests.simulation --seed {seed} --schedules 1 --trace"
 
@@ -53,10 +54,12 @@ class Tally:
         self.found += other.found
 
     def never_met(self) -> list[str]:
-        """Faults, kinds of checkout, and rows of the late-answer tables where something must be undone."""
+        """Faults, kinds of checkout, what may become of a word about stock, and rows of the late-answer tables where
+        something must be undone."""
         return [
             *(f"fault {fault}" for fault in Fault if not self.faults[fault.value]),
             *(f"checkout {kind}" for kind in KINDS if not self.played[kind]),
+            *(f"stock: {what}" for what in MET if not self.counts[what]),
             *(f"late answer {row}" for row in rows_that_undo() if not self.late[row]),
         ]
 
@@ -106,6 +109,7 @@ def play(seeds: Iterable[int], *, stop_at_first: bool = False, after_each: Calla
             tally.faults.update(cluster.faults.fired)
             tally.played.update(cluster.played)
             tally.counts.update(cluster.counts)
+            tally.counts.update(met(cluster.stores["inventory"]))
             tally.counts["turns"] += cluster.turn
             tally.fewest_faults = min(tally.fewest_faults, cluster.faults.fired.total())
             if sentences:

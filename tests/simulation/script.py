@@ -13,15 +13,16 @@ from contracts.checkout import PaymentToken, PlaceCheckout, ProvidePayment
 from contracts.inventory import ReceiveStock, StockReceipt
 from contracts.product import DescribeProduct, Supply
 from tests.simulation.outside import Shop, Wish
+from tests.simulation.stock import NORTH, SOLD, SOUTH, Word
 from tests.support.checkouts import a_checkout
 
 STOCKED: Final = ("tea", "cup", "pot")
 KIT, BACKORDERED, PREORDERED = "set", "mug", "game"
-SKUS: Final = (*STOCKED, *STOCKED, KIT, BACKORDERED, PREORDERED)
+SKUS: Final = (*STOCKED, *STOCKED, KIT, BACKORDERED, PREORDERED, SOLD)
 MAY_WAIT: Final = 6
 """Units of a SKU that may wait at once; so many arrive in the end, so that nobody waits for ever."""
 RELEASED_AFTER: Final = timedelta(hours=6)
-WAREHOUSES: Final = ("north", "south")
+WAREHOUSES: Final = (NORTH, SOUTH)
 SHOPS: Final = ("shop-a", "shop-b")
 ORDERS: Final = (5, 6)
 UNREADABLE: Final = "unreadable"
@@ -173,7 +174,7 @@ def products(start: datetime) -> list[DescribeProduct]:
     return [DescribeProduct.model_validate({**what, "as_of": start}) for what in described]
 
 
-def deliveries(rng: random.Random, start: datetime) -> list[tuple[datetime, ReceiveStock]]:
+def deliveries(rng: random.Random, start: datetime) -> list[Word]:
     """What may be waited for, in parts: some while checkouts are under way, the rest days later."""
     found = []
     for sku in (BACKORDERED, PREORDERED):
@@ -183,5 +184,5 @@ def deliveries(rng: random.Random, start: datetime) -> list[tuple[datetime, Rece
             left -= units
             at = start + timedelta(seconds=rng.choice((1.0, 30.0, 899.0, 5_000.0, 200_000.0)))
             receipt = StockReceipt(sku=sku, warehouse=rng.choice(WAREHOUSES), quantity=units)
-            found.append((at, ReceiveStock(reference=f"{sku}-{left}", receipts=(receipt,))))
+            found.append(Word(at, "warehouse", ReceiveStock(reference=f"{sku}-{left}", receipts=(receipt,))))
     return found

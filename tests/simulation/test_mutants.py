@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.inventory import sources
 from services.orchestrator import engine
 from shared.batch import _Attempt
 from tests.simulation.play import play
@@ -57,6 +58,22 @@ def a_do_does_not_see_its_undo(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_Attempt, "_collect", careless)
 
 
+def an_older_count_is_taken(patch: pytest.MonkeyPatch) -> None:
+    """Whatever a source says is news, however late it comes."""
+    patch.setattr(sources, "turnout", lambda source, sequence: sources.Turnout.NEXT)
+
+
+def a_late_change_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """What was missed is taken for old when it comes."""
+    turnout = sources.turnout
+
+    def impatient(source: Any, sequence: int) -> sources.Turnout:
+        found = turnout(source, sequence)
+        return sources.Turnout.OLD if found is sources.Turnout.LATE else found
+
+    patch.setattr(sources, "turnout", impatient)
+
+
 @contextmanager
 def put_in(mutant: Mutant) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -66,7 +83,14 @@ def put_in(mutant: Mutant) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "mutant",
-    [the_inbox_is_skipped, acknowledged_before_the_commit, an_undo_is_dropped, a_do_does_not_see_its_undo],
+    [
+        the_inbox_is_skipped,
+        acknowledged_before_the_commit,
+        an_undo_is_dropped,
+        a_do_does_not_see_its_undo,
+        an_older_count_is_taken,
+        a_late_change_is_lost,
+    ],
     ids=lambda mutant: mutant.__name__,
 )
 def test_a_mistake_is_found(mutant: Mutant) -> None:

@@ -137,7 +137,6 @@ class StockRoom:
             assert shelf.short == max(0, shelf.held + shelf.allocated - shelf.on_hand), at
             assert min(shelf.on_hand, shelf.held, shelf.allocated) >= 0, at
         check_the_queues(self.store)
-        assert not self.store.parked
 
 
 def check_the_queues(store: MemoryStore) -> None:

@@ -16,8 +16,9 @@ from services.ops.invariants import Invariant
 from services.sandbox.bench import demand
 from services.sandbox.bench.command import run
 from services.sandbox.bench.cpu import Meter, spent_s
+from services.sandbox.bench.flash_sale import HOT, spread
 from services.sandbox.bench.load import Storefront, percentile, result_of
-from services.sandbox.bench.stage import Asked, Proof
+from services.sandbox.bench.stage import WAREHOUSES, Asked, Proof
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,8 @@ def test_a_flash_sale_wants_one_unit_of_one_thing() -> None:
     for prebuilt in demand.one_of("HOT", seed=1):
         lines = orjson.loads(demand.body(prebuilt, "x"))["lines"]
         assert [(line["sku"], line["quantity"]) for line in lines] == [("HOT", 1)]
+
+
+@pytest.mark.parametrize(("units", "shares"), [(500, [167, 167, 166]), (3, [1, 1, 1]), (2, [1, 1]), (1, [1])])
+def test_the_units_of_a_flash_sale_lie_in_all_warehouses(units: int, shares: list[int]) -> None:
+    assert spread(units) == {(HOT, where): share for where, share in zip(WAREHOUSES, shares, strict=False)}

@@ -378,3 +378,11 @@ def test_ten_thousand_buyers_of_five_hundred_units_buy_exactly_five_hundred() ->
     assert sum(isinstance(message, StockCommitted) for message in room.said()) == 500
     assert sum(shelf.allocated for shelf in room.store.rows(SHELVES)) == 500
     room.check_the_books()
+
+
+def test_a_shipment_of_an_expired_hold_waits_and_says_for_what() -> None:
+    room = StockRoom().stocked(("tea", "berlin", 5))
+    room.hears(hold(1, ("tea", 2), for_s=60.0))
+    room.passes(61)
+    room.hears(ship(1, ("tea", "berlin", 2)))
+    assert [row.error for row in room.store.due.values()] == ["reservation expired: nothing was committed to ship"]

@@ -9,7 +9,10 @@ import pytest
 
 from contracts.checkout import PlaceCheckout
 from services.sandbox.carts import CURRENCIES, cart, receipts
-from services.sandbox.scenarios import SCARCE_UNITS, SCENARIOS, Case, cases, word_of
+from services.sandbox.case import Case, word_of
+from services.sandbox.demo import became
+from services.sandbox.operators import PRODUCTS, STOCK, SUPPLIES
+from services.sandbox.scenarios import KIT_PARTS, SCARCE_UNITS, SCENARIOS, UNITS_LATER, cases
 from services.sandbox.shopper import Heard, content_of
 
 
@@ -39,7 +42,7 @@ def test_receipts_name_every_shelf_once() -> None:
     assert [(one["warehouse"], one["quantity"]) for one in body["receipts"]] == [("leipzig", 1), ("lyon", 2)]
 
 
-@pytest.mark.parametrize("orders", [200, 240, 1000])
+@pytest.mark.parametrize("orders", [100, 200, 240, 1000])
 def test_every_scenario_is_played_and_the_orders_are_as_many_as_asked(orders: int) -> None:
     played = cases(orders, seed=3)
     counts = Counter(case.scenario.name for case in played)
@@ -69,6 +72,14 @@ def heard(topic: str, **body: Any) -> Heard:
         (heard("checkout.refused", checkout_id="c", reason="key_reused"), "refused key_reused"),
         (heard("order.cancelled", checkout_id="c", reason="expired"), "cancelled expired"),
         (heard("order.refunded", checkout_id="c"), "refunded"),
+        (heard("order.confirmed", checkout_id="c", detail={}), "confirmed"),
+        (heard("order.confirmed", checkout_id="c", detail={"A": "2 by 2026-01-15, backorder"}), "confirmed backorder"),
+        (
+            heard("order.confirmed", detail={"A": "2 by 2026-01-15, preorder", "B": "1 by 2026-01-15, backorder"}),
+            "confirmed backorder, preorder",
+        ),
+        (heard("order.shipped", checkout_id="c", detail={"tracking_number": "SP1"}), "shipped"),
+        (heard("order.shipped", checkout_id="c", detail={"tracking_number": "SP1, SP2"}), "shipped in 2"),
         (heard("checkout.refund_concluded", refund_id="r", refunded=True), "refund done"),
         (heard("checkout.refund_concluded", refund_id="r", refunded=False, reason="not_paid"), "refund not_paid"),
         (heard("checkout.message_refused", message_id="m", reason="too_large"), "unreadable too_large"),
@@ -126,3 +137,53 @@ def test_what_cannot_be_read_is_answered_by_its_message_id() -> None:
 
 def test_contents_that_mean_the_same_are_the_same() -> None:
     assert content_of(b'{"a": 1, "b": 2}') == content_of(b'{"b":2,"a":1}') != content_of(b'{"a": 2}')
+
+
+# -- what is not there yet, and what is put together ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SUPPLIES)
+def test_what_is_waited_for_comes_after_a_word_that_every_case_must_hear(name: str) -> None:
+    word, _ = SUPPLIES[name]
+    scenario = next(one for one in SCENARIOS if one.name == name)
+    assert all(word in end for end in scenario.ends)
+
+
+def test_what_is_promised_for_later_is_not_there_for_anybody() -> None:
+    on_shelves = Counter[str]()
+    for (sku, _), units in STOCK.items():
+        on_shelves[sku] += units
+    supplies = {what["sku"]: what["supply"] for what in PRODUCTS}
+    for sku, supply in supplies.items():
+        assert on_shelves[sku] < UNITS_LATER, f"{sku} ({supply}) could be sent at once"
+
+
+def test_a_case_promised_all_at_once_where_it_should_wait_is_not_as_expected() -> None:
+    case = a_case("backorder")
+    tell(case, "checkout.accepted", "order.confirmed", "order.delivered")
+    assert not case.is_as_expected
+    later = heard(
+        "order.confirmed", checkout_id="c1", order_id="o1", detail={"LAMP-LATER": "2 by 2026-01-15, backorder"}
+    )
+    case.heard(later)
+    assert not case.is_as_expected, "nobody said that it came"
+    tell(case, "order.stock_arrived")
+    assert case.is_as_expected
+
+
+def kits_of(count: int) -> list[Case]:
+    found = []
+    for _ in range(count):
+        case = a_case("kit")
+        tell(case, "checkout.accepted", "order.confirmed", "order.delivered")
+        found.append(case)
+    return found
+
+
+def test_the_parts_of_kits_must_have_left_the_shelves() -> None:
+    of = kits_of(2)
+    moved = {("ship", part): 2 * units for part, units in KIT_PARTS.items()}
+    good = became(of[0].scenario, of, moved)
+    assert good.holds and good.words["units shipped"] == 2 * sum(KIT_PARTS.values())
+    bad = became(of[0].scenario, of, moved | {("ship", "SET-CUP"): 3})
+    assert not bad.holds and bad.wrong == ("3 units of SET-CUP shipped instead of 4",)

@@ -30,9 +30,9 @@ def shelves_of(rows: Rows, skus: Iterable[str]) -> list[Need]:
     return [Need.of(SHELVES, "sku", *on_shelves), Need.of(BACKLOGS, "sku", *queues), *counted(rows)]
 
 
-def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False) -> list[Need]:
-    """The shelves a reservation took from, the queues it stands in, and what it takes to plan an expired one anew.
-    `frees`: units may become free, so it matters who waits for them."""
+def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False, plans: bool = False) -> list[Need]:
+    """The shelves a reservation took from, and the queues it stands in. `frees`: units may become free, so it matters
+    who waits for them. `plans`: an expired one is planned anew, so warehouses are loaded."""
     reservation = rows.get(RESERVATIONS, order_id)
     if reservation is None:
         return []
@@ -42,7 +42,7 @@ def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False) -> list[Need
     expired = reservation.status is ReservationStatus.EXPIRED
     if reservation.later or expired:
         needs.append(Need.of(WAITING_LINES, "order_id", order_id))
-    if expired and not frees:
+    if expired and plans:
         needs += [Need.of(PRODUCTS, "sku", *promised), *counted(rows)]
     if reservation.later or expired or frees:
         needs.append(Need.of(BACKLOGS, "sku", *on_shelves, *promised))

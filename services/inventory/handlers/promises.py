@@ -124,7 +124,7 @@ def hold_lapsed(
         Need.of(WAREHOUSES, "network", NETWORK),  # an expired hold is taken again, from anywhere
         Need.of(BOOKINGS, "order_id", command.order_id),
     ],
-    then=lambda command, rows: its_shelves(rows, command.order_id),
+    then=lambda command, rows: its_shelves(rows, command.order_id, plans=True),
 )
 def commit_stock(
     command: CommitStock, rows: Rows, moment: Moment, policy: RoutingPolicy = BY_PRIORITY

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.sandbox.bench.demand import sku
 from services.sandbox.bench.load import Plan
-from services.sandbox.bench.stage import PLENTY, Asked, Stage, Watching, stage
+from services.sandbox.bench.stage import PLENTY, WAREHOUSES, Asked, Stage, Watching, stage
 from services.sandbox.servers import Servers
 
 
@@ -27,7 +27,7 @@ async def checkout_rate(servers: Servers, asked: Asked, folder: Path, watching: 
 async def _checkouts(
     servers: Servers, asked: Asked, folder: Path, watching: Watching, pace: Mapping[str, Any]
 ) -> dict[str, Any]:
-    stock = {sku(number): PLENTY for number in range(asked.skus)}
+    stock = {(sku(number), WAREHOUSES[0]): PLENTY for number in range(asked.skus)}
     mark = f"bench-{secrets.token_hex(4)}"
     async with stage(servers, asked, stock, folder, watching) as at:
         before = await at.messages()

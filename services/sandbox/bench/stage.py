@@ -32,7 +32,7 @@ from shared.ids import new_id
 from shared.topology import DEFAULT_STOREFRONTS, QUEUES, listener_queue
 
 TWO_PROCESSES: Final = (("orchestrator", "payment"), ("order", "inventory", "fulfillment"))
-WAREHOUSE: Final = "leipzig"
+WAREHOUSES: Final = ("leipzig", "lyon", "osaka")
 PLENTY: Final = 1_000_000
 """Of each SKU: the benchmark is not to run out of them."""
 RECEIPTS: Final = 500
@@ -43,6 +43,9 @@ QUIET_WITHIN_S: Final = 120.0
 EMPTY_WITHIN_S: Final = 30.0
 ALWAYS_UNDER_WAY: Final = frozenset({"shipments under way"})
 """The warehouse takes every order and reports nothing."""
+
+Stock = Mapping[tuple[str, str], int]
+"""Units by SKU and warehouse."""
 
 
 class Watching(Protocol):
@@ -164,7 +167,7 @@ class Stage:
         counts = " + ".join(f"(SELECT count(*) FROM {schema}.inbox)" for schema in SCHEMAS)
         return int(await self.ask(f"SELECT {counts}"))
 
-    async def receive(self, stock: Mapping[str, int]) -> None:
+    async def receive(self, stock: Stock) -> None:
         """Goods arrive, in messages of `RECEIPTS` lines, and are on their shelves when this returns."""
         lines = sorted(stock.items())
         connection = await aio_pika.connect(self.env["AMQP_URL"])
@@ -172,7 +175,7 @@ class Stage:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             exchange = await channel.get_exchange(COMMANDS, ensure=False)
             for first in range(0, len(lines), RECEIPTS):
-                some = {(sku, WAREHOUSE): units for sku, units in lines[first : first + RECEIPTS]}
+                some = dict(lines[first : first + RECEIPTS])
                 id_ = str(new_id())
                 head = {"specversion": "1.0", "id": id_, "source": "ops", "type": ReceiveStock.full_type}
                 message = aio_pika.Message(
@@ -188,9 +191,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    servers: Servers, asked: Asked, stock: Mapping[str, int], folder: Path, watching: Watching
-) -> AsyncIterator[Stage]:
+async def stage(servers: Servers, asked: Asked, stock: Stock, folder: Path, watching: Watching) -> AsyncIterator[Stage]:
     """A database and a vhost of our own, services started as asked, and the goods on their shelves."""
     watching("making a database and a vhost", 0.0)
     environment: Environment = await asyncio.to_thread(prepare, servers, f"waybill_bench_{secrets.token_hex(4)}")
@@ -201,7 +202,7 @@ async def stage(
         with running(layout, env, folder) as groups:
             await until_started(groups, [len(group) for group in layout], START_WITHIN_S)
             found = Stage(servers, env, groups, folder, watching)
-            watching(f"putting {len(stock)} SKUs on the shelves", 0.0)
+            watching(f"filling {len(stock)} shelves", 0.0)
             await found.receive(stock)
             yield found
             watching("stopping services", 1.0)
