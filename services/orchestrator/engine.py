@@ -79,6 +79,8 @@ def overdue(saga: Saga, run: Run, now: datetime) -> Advanced:
     if run.phase not in (Phase.WAITING, Phase.UNDOING) or run.next_ask_at > now:
         return Advanced(run)
     unready = run.phase is Phase.WAITING and not _ready(saga, run)
+    if unready and saga.silence and run.position >= saga.pivot_stage:
+        return ready_now(saga, run, saga.silence, now)
     patience_gone = run.asks >= PATIENCE_ASKS
     if run.phase is Phase.WAITING and run.position < saga.pivot_stage and (patience_gone or unready):
         return give_up(saga, run, "no_payment" if unready else "no_answer", now)
@@ -126,9 +128,12 @@ def ask_now(saga: Saga, run: Run, now: datetime) -> Advanced:
 def _enter(saga: Saga, run: Run, stage: int, now: datetime) -> Advanced:
     if stage == len(saga.stages):
         return _end(saga, run, "complete")
-    run = replace(run, position=stage, pending=[step.slug for step in saga.stages[stage]])
+    state = saga.state(run.request, run.facts)
+    steps = [step.slug for step in saga.stages[stage] if step.applies is None or step.applies(state)]
+    if not steps:
+        return _enter(saga, run, stage + 1, now)
+    run = replace(run, position=stage, pending=steps)
     if not _ready(saga, run):
-        state = saga.state(run.request, run.facts)
         run = replace(run, next_ask_at=state.waits_until(now), asks=0)
         return Advanced(run, list(state.waiting()))
     return _ask_stage(saga, run, now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from contracts.checkout import (
 from contracts.inventory import WaitingServed
 from contracts.message import MESSAGES, Message
 from contracts.saga import OperateRun, RunOverdue
+from contracts.shortage import AnswerShortage, Choice, ShortageAnswerRefused, UnitsShort
 from services.orchestrator import engine
 from services.orchestrator.domain import Accepted, Run
 from services.orchestrator.late import LATE, SAGAS
@@ -38,6 +40,8 @@ class CheckoutPolicy:
 
     hold_for_s: float = 900.0
     hold_for_s_by_storefront: tuple[tuple[str, float], ...] = ()
+    answer_within_s: float = 48 * 3600.0
+    """How long a customer may think about what to do about a shortage."""
 
     def hold_for(self, storefront: str) -> float:
         return dict(self.hold_for_s_by_storefront).get(storefront, self.hold_for_s)
@@ -161,6 +165,36 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         run = _new_run("release", run_id, fact.order_id, moment, asked_for)
         return _keep(rows, None, engine.begin(SAGAS["release"], run, moment.now))
 
+    @orchestrator.hears(UnitsShort, needs=lambda fact: [Need.of(RUNS, "order_id", fact.order_id)])
+    def units_short(fact: UnitsShort, rows: Rows, moment: Moment) -> list[Said | UnitsShort]:
+        """Find something else for an order. While it is being changed this waits, however long that takes."""
+        runs = rows.where(RUNS, "order_id", fact.order_id)
+        if any(run.changing is not None for run in runs):
+            raise NotYet("order_busy: another change of this order is under way", [fact])
+        run_id = moment.new_id()
+        answer_by = moment.now + timedelta(seconds=policy.answer_within_s)
+        asked_for = {**fact.model_dump(mode="json"), "run_id": str(run_id), "answer_by": answer_by.isoformat()}
+        shop = next((run.storefront for run in runs if run.saga == "checkout"), "")
+        run = replace(_new_run("shortage", run_id, fact.order_id, moment, asked_for), storefront=shop)
+        return _keep(rows, None, engine.begin(SAGAS["shortage"], run, moment.now))
+
+    @orchestrator.hears(AnswerShortage, needs=lambda answer: [Need.of(RUNS, "id", answer.shortage_id)])
+    def answer_shortage(answer: AnswerShortage, rows: Rows, moment: Moment) -> list[Said | ShortageAnswerRefused]:
+        """The customer chose; the first answer counts."""
+        run = rows.get(RUNS, answer.shortage_id)
+        known = run is not None and run.saga == "shortage" and run.storefront == moment.source
+        if run is None or not known or run.order_id != answer.order_id:
+            return [_answer_refused(moment, answer, "unknown_shortage")]
+        chosen = {"choice": answer.choice.value} | ({"substitute": answer.substitute} if answer.substitute else {})
+        before = {name: run.facts[name] for name in ("choice", "substitute") if name in run.facts}
+        if before == chosen:
+            return []
+        if before or run.phase is not Phase.WAITING:
+            return [_answer_refused(moment, answer, "already_answered" if before else "too_late")]
+        if answer.choice is Choice.SUBSTITUTE and answer.substitute not in run.request["substitutes"]:
+            return [_answer_refused(moment, answer, "substitute_not_offered")]
+        return _keep(rows, run, engine.ready_now(SAGAS["shortage"], run, chosen, moment.now))
+
     def hear_answer(message: Message, rows: Rows, moment: Moment) -> list[Said]:
         """An answer advances the run its command key names, and no other."""
         run_id, slug, direction = engine.parse_key(moment.command_key or "")
@@ -255,6 +289,11 @@ def _said_again(moment: Moment, accepted: Accepted) -> Publish:
 
 def _refused(moment: Moment, checkout_id: str, reason: str, detail: str) -> Publish:
     return Publish(moment.source, CheckoutRefused(checkout_id=checkout_id, reason=reason, detail=detail))
+
+
+def _answer_refused(moment: Moment, answer: AnswerShortage, reason: str) -> Publish:
+    refused = ShortageAnswerRefused(order_id=answer.order_id, shortage_id=answer.shortage_id, reason=reason)
+    return Publish(moment.source, refused)
 
 
 def _not_refunded(moment: Moment, request: RequestRefund, reason: str) -> Publish:

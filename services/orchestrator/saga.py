@@ -43,7 +43,8 @@ State = Any
 @dataclass(frozen=True, slots=True)
 class Step:
     """`do` makes the command, `done` settles it, `refused` turns the run back, `waits` says the answer will take time.
-    `ready` false: the command is not said yet, the run waits for a message from outside."""
+    `ready` false: the command is not said yet, the run waits for a message from outside. `applies` false: there is
+    nothing to do here, the run goes on."""
 
     name: str
     do: Callable[[State], Message]
@@ -53,6 +54,7 @@ class Step:
     undone: type[Message] | None = None
     waits: type[Message] | None = None
     ready: Callable[[State], bool] | None = None
+    applies: Callable[[State], bool] | None = None
 
     @property
     def slug(self) -> str:
@@ -92,7 +94,8 @@ Late = Record | UndoAgain
 class Saga:
     """`state` opens a run's state from (request, facts). `notices` are answers that nobody asked for: they
     refuse the step
-    the run waits in, itself undone too, until the pivot was asked. `also`: other answers that may come."""
+    the run waits in, itself undone too, until the pivot was asked. `also`: other answers that may come. `silence`: the
+    facts that stand for the answer nobody gave in time, from the pivot on."""
 
     name: str
     state: Callable[[Mapping[str, Any], Mapping[str, Any]], State]
@@ -101,6 +104,7 @@ class Saga:
     notices: tuple[type[Message], ...]
     also: tuple[type[Message], ...]
     ended: Callable[[State, Phase, str], Sequence[Said]]
+    silence: Mapping[str, Any]
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class Saga:
         notices: Iterable[type[Message]] = (),
         also: Iterable[type[Message]] = (),
         ended: Callable[[State, Phase, str], Sequence[Said]] = lambda state, phase, reason: (),
+        silence: Mapping[str, Any] | None = None,
     ) -> None:
         stages = tuple(step.steps if isinstance(step, Together) else (step,) for step in steps)
         for field, value in (
@@ -122,6 +127,7 @@ class Saga:
             ("notices", tuple(notices)),
             ("also", tuple(also)),
             ("ended", ended),
+            ("silence", dict(silence or {})),
         ):
             object.__setattr__(self, field, value)
         self._check()

@@ -71,7 +71,9 @@ def hold_routed(command: HoldStock, routing: Routing) -> list[Said]:
         return [_held(standing)]
     until = moment.now + timedelta(seconds=command.hold_for_s)
     key = moment.command_key or ""
-    held = domain.hold(command.order_id, units, lambda units: plan(routing, units), until, key)
+    terms = {"customer_class": command.customer_class, "prices_minor": command.prices_minor}
+    terms = {name: value for name, value in terms.items() if value}
+    held = domain.hold(command.order_id, units, lambda units: plan(routing, units), until, key, terms)
     if routing.larger is not None:
         routing.ask(command)
         return []
