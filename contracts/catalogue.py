@@ -172,7 +172,7 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
     ),
     shortage.AnswerShortage: (
         "Answered by the order's `order.shortage_settled`, or by `ShortageAnswerRefused` (`reason`: unknown_shortage, "
-        "already_answered, too_late, substitute_not_offered)."
+        "already_answered, substitute_not_offered, order_busy)."
     ),
     fulfillment.ReportShipment: (
         "A report that is taken is not answered. Repeated and late ones change nothing. `MessageRefused` says "

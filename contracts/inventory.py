@@ -103,8 +103,8 @@ class StockGone(Reply, topic="inventory.stock_gone"):
 
 
 class ReservationExpired(Reply, topic="inventory.reservation_expired", interim=True):
-    """The hold is over, by its timer or because its units are not there (`reason`), and the stock went back. Said to the
-    run that asked for the hold, under the hold's key.
+    """The hold is over, by its timer or because its units are not there (`reason`), and the stock went back. Said to
+    the run that asked for the hold, under the hold's key.
 
     Interim: the stored answer of that key stays what became of the hold (`StockHeld`)."""
 

@@ -40,6 +40,18 @@ class PromisesFound(Local, topic="inventory.promises_found", heard_by="inventory
     order_ids: Annotated[tuple[UUID, ...], Field(max_length=500)]
 
 
+class SearchOverdue(Local, topic="inventory.search_overdue", heard_by="inventory"):
+    """The timer of a search rang: whoever searched may have died."""
+
+    shortage_id: UUID
+
+
+class OfferLapsed(Local, topic="saga.offer_lapsed", heard_by="orchestrator"):
+    """The customer has said nothing in time."""
+
+    shortage_id: UUID
+
+
 class UnitsShort(Fact, topic="inventory.units_short", heard_by="orchestrator"):
     """An order will not get these units: something else must be found for it."""
 
@@ -179,7 +191,8 @@ class AnswerShortage(Request, topic="checkout.answer_shortage", heard_by=STOREFR
 
 
 class ShortageAnswerRefused(Event, topic="checkout.shortage_answer_refused"):
-    """The answer changes nothing: unknown_shortage, already_answered, too_late, substitute_not_offered."""
+    """The answer changes nothing: unknown_shortage, already_answered, substitute_not_offered,
+    order_busy."""
 
     order_id: UUID
     shortage_id: UUID

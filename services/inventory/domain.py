@@ -390,14 +390,13 @@ def release(reservation: Reservation) -> Decided:
 
 def give_up(reservation: Reservation) -> Decided:
     """The units of a hold are not there: it is over before its time."""
-    return Decided(
-        _moved(reservation, "expire"), _all(LET_GO_OF_HOLD, reservation.taken), unqueues=reservation.later
-    )
+    return Decided(_moved(reservation, "expire"), _all(LET_GO_OF_HOLD, reservation.taken), unqueues=reservation.later)
 
 
 def take_back(reservation: Reservation, warehouse: str, sku: str, quantity: int) -> Decided:
     """So many units, as far as they have not left, are promised no more; the rest of the promise stands."""
-    picks, turns = [], ()
+    picks: list[Taken] = []
+    turns: tuple[UnitsTurn, ...] = ()
     for pick in reservation.taken:
         if (pick.warehouse, pick.sku) == (warehouse, sku) and (gone := min(quantity, pick.left)):
             turns = _all(LET_GO_OF_ALLOCATED, [replace(pick, quantity=gone, shipped=0)])

@@ -2,7 +2,7 @@
 and decided again on the rows; what is found for an order is one line, from the day it is short until it is settled.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -79,8 +79,8 @@ SHORT_LINE: Final = Machine(
 
 @dataclass(frozen=True, slots=True)
 class ShortLine:
-    """An order's units of one shelf that are not there. `shelf` is set as long as they still count as promised; `covers`
-    units of the short SKU (of a kit's part, more than one for each)."""
+    """An order's units of one shelf that are not there. `shelf` is set as long as they still count as promised;
+    `covers` units of the short SKU (of a kit's part, more than one for each)."""
 
     order_id: UUID
     sku: str
@@ -130,19 +130,14 @@ def in_turn(rule: Rule, reservations: Iterable[Reservation], sku: str) -> list[R
     return sorted(latest, key=lambda row: RANKS[rule](row, sku))
 
 
-def hits(reservations: Sequence[Reservation], warehouse: str, sku: str, units: int) -> list[Hit]:
-    """Orders, in this turn, until so many units are covered; of the last no more than is needed."""
+def hits(reservation: Reservation, warehouse: str, sku: str, units: int) -> list[Hit]:
+    """What of this order's picks is short, until so many units are covered, and no more than is needed."""
     found: list[Hit] = []
-    for reservation in reservations:
-        if units <= 0:
-            break
-        if reservation.status not in (HELD, COMMITTED):
+    for pick in reservation.taken if reservation.status in (HELD, COMMITTED) else ():
+        each = dict(pick.units(1)).get(sku, 0)
+        if pick.warehouse != warehouse or not each or not pick.left or units <= 0:
             continue
-        for pick in reservation.taken:
-            each = dict(pick.units(1)).get(sku, 0)
-            if pick.warehouse != warehouse or not each or not pick.left or units <= 0:
-                continue
-            quantity = min(pick.left, -(-units // each))
-            found.append(Hit(reservation, pick, quantity, quantity * each))
-            units -= quantity * each
+        quantity = min(pick.left, -(-units // each))
+        found.append(Hit(reservation, pick, quantity, quantity * each))
+        units -= quantity * each
     return found

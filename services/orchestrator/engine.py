@@ -79,8 +79,6 @@ def overdue(saga: Saga, run: Run, now: datetime) -> Advanced:
     if run.phase not in (Phase.WAITING, Phase.UNDOING) or run.next_ask_at > now:
         return Advanced(run)
     unready = run.phase is Phase.WAITING and not _ready(saga, run)
-    if unready and saga.silence and run.position >= saga.pivot_stage:
-        return ready_now(saga, run, saga.silence, now)
     patience_gone = run.asks >= PATIENCE_ASKS
     if run.phase is Phase.WAITING and run.position < saga.pivot_stage and (patience_gone or unready):
         return give_up(saga, run, "no_payment" if unready else "no_answer", now)

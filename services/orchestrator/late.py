@@ -44,7 +44,7 @@ from services.orchestrator.checkout import CHECKOUT
 from services.orchestrator.refund import REFUND
 from services.orchestrator.release import RELEASE
 from services.orchestrator.saga import RECORD, UNDO_AGAIN, Answers, Late, Phase
-from services.orchestrator.shortage import SHORTAGE
+from services.orchestrator.shortage import SETTLEMENT, SHORTAGE
 
 WAITING, UNDOING, COMPLETED, CANCELLED = Phase.WAITING, Phase.UNDOING, Phase.COMPLETED, Phase.CANCELLED
 
@@ -119,11 +119,12 @@ LATE_RELEASE = Answers(
 
 LATE_SHORTAGE = Answers(
     SHORTAGE,
+    _always_record(UnitsWithdrawn, WithdrawRefused, StockTakenBack, AlternativesOffered, CommandWithdrawn, KeyReused),
+)
+
+LATE_SETTLEMENT = Answers(
+    SETTLEMENT,
     _always_record(
-        UnitsWithdrawn,
-        WithdrawRefused,
-        StockTakenBack,
-        AlternativesOffered,
         ShortageSettled,
         LinesSettled,
         PaymentRefunded,
@@ -135,5 +136,11 @@ LATE_SHORTAGE = Answers(
     ),
 )
 
-LATE = {"checkout": LATE_CHECKOUT, "refund": LATE_REFUND, "release": LATE_RELEASE, "shortage": LATE_SHORTAGE}
-SAGAS = {"checkout": CHECKOUT, "refund": REFUND, "release": RELEASE, "shortage": SHORTAGE}
+LATE = {
+    "checkout": LATE_CHECKOUT,
+    "refund": LATE_REFUND,
+    "release": LATE_RELEASE,
+    "shortage": LATE_SHORTAGE,
+    "settlement": LATE_SETTLEMENT,
+}
+SAGAS = {"checkout": CHECKOUT, "refund": REFUND, "release": RELEASE, "shortage": SHORTAGE, "settlement": SETTLEMENT}

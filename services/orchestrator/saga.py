@@ -94,8 +94,7 @@ Late = Record | UndoAgain
 class Saga:
     """`state` opens a run's state from (request, facts). `notices` are answers that nobody asked for: they
     refuse the step
-    the run waits in, itself undone too, until the pivot was asked. `also`: other answers that may come. `silence`: the
-    facts that stand for the answer nobody gave in time, from the pivot on."""
+    the run waits in, itself undone too, until the pivot was asked. `also`: other answers that may come."""
 
     name: str
     state: Callable[[Mapping[str, Any], Mapping[str, Any]], State]
@@ -104,7 +103,6 @@ class Saga:
     notices: tuple[type[Message], ...]
     also: tuple[type[Message], ...]
     ended: Callable[[State, Phase, str], Sequence[Said]]
-    silence: Mapping[str, Any]
 
     def __init__(
         self,
@@ -116,7 +114,6 @@ class Saga:
         notices: Iterable[type[Message]] = (),
         also: Iterable[type[Message]] = (),
         ended: Callable[[State, Phase, str], Sequence[Said]] = lambda state, phase, reason: (),
-        silence: Mapping[str, Any] | None = None,
     ) -> None:
         stages = tuple(step.steps if isinstance(step, Together) else (step,) for step in steps)
         for field, value in (
@@ -127,7 +124,6 @@ class Saga:
             ("notices", tuple(notices)),
             ("also", tuple(also)),
             ("ended", ended),
-            ("silence", dict(silence or {})),
         ):
             object.__setattr__(self, field, value)
         self._check()

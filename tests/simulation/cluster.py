@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from contracts.checkout import STOREFRONT_REQUESTS
 from contracts.fulfillment import WAREHOUSE_REPORTS
-from contracts.inventory import ReceiveStock
 from contracts.message import Message
 from contracts.saga import OperateRun
 from services.orchestrator.engine import key_of
@@ -71,7 +70,7 @@ class Cluster:
         self.shops = {name: Shop(name) for name in script.SHOPS}
         self.notices: list[WebhookNotice] = []
         self.tasks: list[Task] = []
-        self.deliveries: list[tuple[datetime, ReceiveStock]] = []
+        self.deliveries: list[tuple[datetime, Message]] = []
         self._open_at = (-1, False)
         self._away: dict[str, datetime] = {}
         self.relay_owner: dict[str, Replica] = {}
@@ -79,6 +78,9 @@ class Cluster:
         self.stores = {
             part.name: MemoryStore(self.clock, tables=part.tables, machines=part.machines, step=pause) for part in parts
         }
+        for part in parts:
+            if part.over is not None:
+                part.over(self.stores[part.name])
         self.replicas = [
             Replica(self, part, number, self.stores[part.name]) for part in parts for number in range(REPLICAS)
         ]

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from contracts.checkout import CheckoutAccepted, CheckoutRefused, PlaceCheckout, RefundConcluded, RequestRefund
 from contracts.frame import MessageRefused
+from contracts.order import OrderShortageSettledEvent
 from services.inventory import tables as inventory
 from services.inventory.domain import ReservationStatus
 from services.orchestrator import tables as sagas
@@ -95,6 +96,17 @@ def promises_for_later_were_kept(cluster: Cluster) -> Iterator[str]:
             yield f"{line}"
 
 
+def no_shelf_is_short(cluster: Cluster) -> Iterator[str]:
+    """Whatever a count broke was settled with somebody."""
+    store = cluster.stores["inventory"]
+    for shelf in store.rows(inventory.SHELVES):
+        if shelf.short:
+            yield f"{shelf}"
+    for line in store.rows(inventory.SHORT_LINES):
+        if line.shelf is not None:
+            yield f"{line}"
+
+
 def counters_are_reservations(cluster: Cluster) -> Iterator[str]:
     """When it is quiet, nothing is held, and nothing allocated that has not shipped."""
     store = cluster.stores["inventory"]
@@ -174,6 +186,9 @@ def refunds_add_up(cluster: Cluster) -> Iterator[str]:
         for said in told.values():
             if said["refunded"]:
                 concluded[said["order_id"]] += said["amount"]["amount_minor"]
+        for type_, said in shop.heard:
+            if type_ == OrderShortageSettledEvent.full_type:
+                concluded[said["order_id"]] += int(said["detail"].get("refund_minor", 0))
     for order in store.rows(orders.ORDERS):
         if not order.refunded_minor == settled[order.id] == concluded[str(order.id)] <= order.total_minor:
             yield f"order {order.id}: {order.refunded_minor}, {settled[order.id]}, {concluded[str(order.id)]}"
@@ -282,6 +297,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     counters_are_movements,
     queues_are_booked,
     promises_for_later_were_kept,
+    no_shelf_is_short,
     counters_are_reservations,
     stock_follows_the_order,
     money_is_where_the_order_says,
