@@ -99,7 +99,7 @@ def order_events() -> tuple[type[Message], ...]:
 def border_of(message: type[Message]) -> Border:
     if message.kind is Kind.REQUEST:
         return Border.HEARD
-    if message.kind is Kind.EVENT or message is fulfillment.OrderShipment:
+    if message.kind is Kind.EVENT or message in (fulfillment.OrderShipment, shortage.AmendShipment):
         return Border.SENT
     return Border.INTERNAL
 
@@ -113,6 +113,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     checkout.ProvidePayment: (checkout.CheckoutRefused, frame.MessageRefused),
     checkout.RequestRefund: (checkout.RefundConcluded, frame.MessageRefused),
     checkout.ReplayOrderEvents: (*order_events(), frame.MessageRefused),
+    shortage.AnswerShortage: (order.OrderShortageSettledEvent, shortage.ShortageAnswerRefused, frame.MessageRefused),
     # a warehouse's
     fulfillment.ReportShipment: (frame.MessageRefused,),
     # a stock source's
@@ -133,8 +134,14 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     payment.ReleasePayment: (payment.PaymentReleased,),
     payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused),
     fulfillment.RequestFulfillment: (fulfillment.FulfillmentRequested,),
+    shortage.WithdrawUnits: (shortage.UnitsWithdrawn, shortage.WithdrawRefused),
+    shortage.TakeBackStock: (shortage.StockTakenBack,),
+    shortage.OfferAlternatives: (shortage.AlternativesOffered,),
+    shortage.SettleShortage: (shortage.ShortageSettled,),
+    shortage.SettleLines: (shortage.LinesSettled,),
     # a warehouse answers by its reports
     fulfillment.OrderShipment: (),
+    shortage.AmendShipment: (),
 }
 """Request or command -> what may answer it; commands may also be answered by `FRAME_REPLIES`."""
 
@@ -162,6 +169,10 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
     checkout.ReplayOrderEvents: (
         "Answered by the order's own events after `after_sequence`, in order, under the ids they were first sent with; "
         "`MessageRefused` says `unknown_order`."
+    ),
+    shortage.AnswerShortage: (
+        "Answered by the order's `order.shortage_settled`, or by `ShortageAnswerRefused` (`reason`: unknown_shortage, "
+        "already_answered, substitute_not_offered, order_busy)."
     ),
     fulfillment.ReportShipment: (
         "A report that is taken is not answered. Repeated and late ones change nothing. `MessageRefused` says "

@@ -56,6 +56,8 @@ class PlaceCheckout(Request, topic="checkout.place", heard_by=STOREFRONT_REQUEST
     total: Money
     payment: PaymentToken | None = None
     """None: "payment follows" by `ProvidePayment`; silence lets the reservation expire."""
+    customer_class: Text = ""
+    """A name of yours, such as ``b-trade``: a shortage may be set to hit the class that comes first by name."""
 
 
 class ProvidePayment(Request, topic="checkout.provide_payment", heard_by=STOREFRONT_REQUESTS):

@@ -13,6 +13,7 @@ from contracts.values import (
     Kits,
     Latitude,
     Longitude,
+    Minor,
     Pick,
     Reference,
     Sku,
@@ -37,6 +38,9 @@ class HoldStock(Command, topic="inventory.hold_stock", heard_by="inventory"):
     lines: Annotated[tuple[SkuQuantity, ...], Field(min_length=1, max_length=MAX_LINES)]
     hold_for_s: Annotated[float, Field(gt=0)]
     ship_to: Destination | None = None
+    customer_class: Text = ""
+    prices_minor: Annotated[dict[Sku, Minor], Field(max_length=MAX_LINES)] = Field(default_factory=dict)
+    """What a unit cost: a shortage may be asked to hit where the least money goes back."""
 
 
 class StockHeld(Reply, topic="inventory.stock_held"):
@@ -99,11 +103,13 @@ class StockGone(Reply, topic="inventory.stock_gone"):
 
 
 class ReservationExpired(Reply, topic="inventory.reservation_expired", interim=True):
-    """The hold's timer rang and the stock went back. Said to the run that asked for the hold, under the hold's key.
+    """The hold is over, by its timer or because its units are not there (`reason`), and the stock went back. Said to
+    the run that asked for the hold, under the hold's key.
 
     Interim: the stored answer of that key stays what became of the hold (`StockHeld`)."""
 
     order_id: UUID
+    reason: Text = ""
 
 
 class HoldLapsed(Local, topic="inventory.hold_lapsed", heard_by="inventory"):

@@ -195,6 +195,15 @@ class OrderFulfilledEvent(OrderEvent, topic="order.fulfilled"):
     """Every live line is packed and labeled."""
 
 
+class OrderShortageEvent(OrderEvent, topic="order.shortage"):
+    """Units of a confirmed order are not there after all. `detail`: shortage_id, sku, quantity, substitutes, later,
+    answer_by. Answer with `AnswerShortage`; silence means the money back."""
+
+
+class OrderShortageSettledEvent(OrderEvent, topic="order.shortage_settled"):
+    """`detail`: shortage_id, outcome (substitute, wait, refund), sku, quantity, and what came of it."""
+
+
 class OrderStockArrivedEvent(OrderEvent, topic="order.stock_arrived"):
     """What some lines waited for is there and will be sent; `detail` says what."""
 

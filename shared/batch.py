@@ -313,10 +313,12 @@ class _Attempt:
                 said = self._decide(opened, now)
             except NotYet as not_yet:
                 self._failed(opened, self.failures.wait(opened.heard, now, str(not_yet), not_yet.otherwise))
-                if not_yet.keeping and self.failures.waited_out(opened.heard, now):
+                if self.failures.waited_out(opened.heard, now):
                     for row in not_yet.keeping:
                         self.rows.put(row)
                     self.rows.merge(index)
+                    if not opened.heard.foreign:
+                        self.changes.settled.append(opened.heard.claim)
             except UnknownType as unknown:
                 self._failed(opened, self.failures.wait(opened.heard, now, f"unknown_type: {unknown}"))
             except Unreadable as unreadable:

@@ -119,6 +119,7 @@ class Verdict(StrEnum):
     MOVED = "moved"
     LATE = "late"  # already passed or repeated: kept, nothing happens
     CONTRADICTED = "contradicted"  # cannot be true with what is known: kept, and support reads it in the story
+    AMENDED = "amended"  # not a report: units were taken out of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,31 @@ class Followed:
     verdict: Verdict
     steps: tuple[Fulfillment, ...]
     effects: frozenset[Effect] = frozenset()
+
+
+OPEN_STILL: Final = frozenset({*IN_HOUSE, *ASIDE}) - {LABELED}
+"""Not closed and labeled yet: something may be taken out of the box."""
+
+
+def without(shipments: Iterable[Fulfillment], warehouse: str, sku: str, quantity: int) -> list[Fulfillment] | None:
+    """The shipments that have so many units less, the latest first; None when not all of them can be taken out. One
+    that has nothing left is called off."""
+    changed: list[Fulfillment] = []
+    for shipment in sorted(shipments, key=lambda row: row.id, reverse=True):
+        if not quantity:
+            break
+        if shipment.warehouse != warehouse or shipment.state not in OPEN_STILL:
+            continue
+        picks = []
+        for pick in shipment.picks:
+            gone = min(quantity, pick["quantity"]) if pick["sku"] == sku else 0
+            quantity -= gone
+            if pick["quantity"] > gone:
+                picks.append({**pick, "quantity": pick["quantity"] - gone})
+        if picks != shipment.picks:
+            state = shipment.state if picks else FULFILLMENT.to(shipment.state, "cancel")
+            changed.append(replace(shipment, picks=picks or shipment.picks, state=state))
+    return None if quantity else changed
 
 
 def by_warehouse(picks: Iterable[Pick]) -> dict[str, tuple[Pick, ...]]:

@@ -12,9 +12,19 @@ from contracts.fulfillment import (
     RequestFulfillment,
 )
 from contracts.inventory import ShipStock
+from contracts.shortage import AmendShipment, UnitsWithdrawn, WithdrawRefused, WithdrawUnits
 from contracts.story import StoryFact
-from contracts.values import Pick
-from services.fulfillment.domain import Effect, Followed, Fulfillment, FulfillmentEvent, Verdict, by_warehouse, follow
+from contracts.values import FulfillmentStatus, Pick
+from services.fulfillment.domain import (
+    Effect,
+    Followed,
+    Fulfillment,
+    FulfillmentEvent,
+    Verdict,
+    by_warehouse,
+    follow,
+    without,
+)
 from services.fulfillment.tables import FULFILLMENTS
 from shared.consumer import Ask, Consumer, Moment, NotYet, Publish, Said
 from shared.table import Need
@@ -94,6 +104,58 @@ def report_shipment(
         )
         origin = step
     return _told(followed, report, moment)
+
+
+@consumer.hears(WithdrawUnits, needs=lambda command: [Need.of(FULFILLMENTS, "order_id", command.order_id)])
+def withdraw_units(
+    command: WithdrawUnits, rows: Rows, moment: Moment
+) -> Annotated[list[Said], UnitsWithdrawn, WithdrawRefused, AmendShipment, FulfillmentProgressed]:
+    """Take units that are not there out of shipments that are still open, all of them or none; tell the warehouse."""
+    shipments = rows.where(FULFILLMENTS, "order_id", command.order_id)
+    if not shipments:
+        raise NotYet("unknown_order: no shipment of it was ever asked for")
+    changed = without(shipments, command.warehouse, command.sku, command.quantity)
+    if changed is None:
+        return [WithdrawRefused(order_id=command.order_id, reason="too_late")]
+    said: list[Said] = [UnitsWithdrawn(order_id=command.order_id)]
+    for shipment in changed:
+        version = shipment.version + 1
+        rows.put(shipment)
+        rows.put(
+            FulfillmentEvent(
+                fulfillment_id=shipment.id,
+                version=version,
+                verdict=Verdict.AMENDED,
+                origin=next(row.state.value for row in shipments if row.id == shipment.id),
+                state=shipment.state,
+                reported=shipment.state,
+                report_id="",
+                source=moment.source,
+                occurred_at=moment.now,
+            )
+        )
+        called_off = shipment.state is FulfillmentStatus.CANCELLED
+        picks = () if called_off else tuple(Pick.model_validate(pick) for pick in shipment.picks)
+        amended = AmendShipment(
+            fulfillment_id=shipment.id,
+            order_id=command.order_id,
+            revision=version,
+            picks=picks,
+        )
+        said.append(Ask(amended, key=f"fulfillment/{shipment.id}/amend-{version}/do"))
+        said.append(
+            FulfillmentProgressed(
+                order_id=command.order_id,
+                fulfillment_id=shipment.id,
+                warehouse=shipment.warehouse,
+                status=shipment.state,
+                picks=picks,
+                carrier=shipment.carrier,
+                tracking_number=shipment.tracking_number,
+                occurred_at=moment.now,
+            )
+        )
+    return said
 
 
 def _told(followed: Followed, report: ReportShipment, moment: Moment) -> list[Said]:

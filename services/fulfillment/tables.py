@@ -40,7 +40,7 @@ FULFILLMENTS = Table(
     ),
     key=("id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "warehouse", "ship_to", "picks"}),
+    fixed=frozenset({"order_id", "warehouse", "ship_to"}),
 )
 
 EVENTS = Table(

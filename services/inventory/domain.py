@@ -43,6 +43,7 @@ RESERVATION: Final = Machine(
         (EXPIRED, "release", RELEASED),  # a late undo, after the timer: nothing is held
         (COMMITTED, "release", RELEASED),  # cancelled before all of it shipped
         (COMMITTED, "ship", SHIPPED),  # the last unit left
+        (SHIPPED, "promise again", COMMITTED),  # something else was found for units that were not there
     ],
 )
 
@@ -192,7 +193,8 @@ class Reservation:
     """What an order was promised: one row per order, kept for ever.
 
     `hold_key` is the key of the command that asked for the hold: its run hears of the expiry under it.
-    `picks` are `Taken` as JSON; `waits` what is promised for later; `fulfillments` are the shipments already counted.
+    `picks` are `Taken` as JSON; `waits` what is promised for later; `fulfillments` are the shipments already counted;
+    `terms` what a shortage's rule asks of the customer and the prices.
     """
 
     order_id: UUID
@@ -202,6 +204,7 @@ class Reservation:
     picks: list[dict[str, Any]]
     fulfillments: list[str]
     waits: list[dict[str, Any]] = field(default_factory=list)
+    terms: dict[str, Any] = field(default_factory=dict)
     version: int = 0
 
     @property
@@ -320,13 +323,20 @@ def described(standing: Warehouse | None, word: DescribeWarehouse) -> Warehouse 
     )
 
 
-def hold(order_id: UUID, units: Mapping[str, int], take: Take, until: datetime, hold_key: str) -> Decided | Shortage:
+def hold(
+    order_id: UUID,
+    units: Mapping[str, int],
+    take: Take,
+    until: datetime,
+    hold_key: str,
+    terms: Mapping[str, Any] | None = None,
+) -> Decided | Shortage:
     """Every line or none."""
     plan = take(units)
     if isinstance(plan, Shortage):
         return plan
     waits = waiting.as_json(plan.later)
-    reservation = Reservation(order_id, HELD, until, hold_key, as_json(plan.taken), [], waits)
+    reservation = Reservation(order_id, HELD, until, hold_key, as_json(plan.taken), [], waits, dict(terms or {}))
     return Decided(reservation, _all(HOLD, plan.taken), queues=plan.later)
 
 
@@ -376,6 +386,49 @@ def release(reservation: Reservation) -> Decided:
         case ReservationStatus.RELEASED | ReservationStatus.SHIPPED:
             return Decided(reservation)
     return Decided(_moved(reservation, "release"), _all(turn, reservation.taken), unqueues=reservation.later)
+
+
+def give_up(reservation: Reservation) -> Decided:
+    """The units of a hold are not there: it is over before its time."""
+    return Decided(_moved(reservation, "expire"), _all(LET_GO_OF_HOLD, reservation.taken), unqueues=reservation.later)
+
+
+def take_back(reservation: Reservation, warehouse: str, sku: str, quantity: int) -> Decided:
+    """So many units, as far as they have not left, are promised no more; the rest of the promise stands."""
+    picks: list[Taken] = []
+    turns: tuple[UnitsTurn, ...] = ()
+    for pick in reservation.taken:
+        if (pick.warehouse, pick.sku) == (warehouse, sku) and (gone := min(quantity, pick.left)):
+            turns = _all(LET_GO_OF_ALLOCATED, [replace(pick, quantity=gone, shipped=0)])
+            pick = replace(pick, quantity=pick.quantity - gone)
+        picks.append(pick)
+    return Decided(replace(reservation, picks=as_json(pick for pick in picks if pick.quantity)), turns)
+
+
+def give_instead(reservation: Reservation, taken: tuple[Taken, ...]) -> Decided:
+    """Other units for those that were not there."""
+    again = _promised_again(reservation)
+    return Decided(replace(again, picks=as_json(_together((*again.taken, *taken)))), _all(ALLOCATE_FREE, taken))
+
+
+def wait_instead(reservation: Reservation, wish: Later) -> Decided:
+    """The same units, later."""
+    again = _promised_again(reservation)
+    standing = [one for one in again.later if one.sku == wish.sku]
+    more = wish._replace(quantity=wish.quantity + sum(one.quantity for one in standing))
+    later = (*(one for one in again.later if one.sku != wish.sku), more)
+    return Decided(replace(again, waits=waiting.as_json(later)), queues=(more,), unqueues=tuple(standing))
+
+
+def close(reservation: Reservation) -> Decided:
+    """Nothing is found instead: when nothing else is left to send, the promise is over."""
+    if reservation.status is not COMMITTED or reservation.waits or any(pick.left for pick in reservation.taken):
+        return Decided(reservation)
+    return Decided(_moved(reservation, "ship" if reservation.picks else "release"))
+
+
+def _promised_again(reservation: Reservation) -> Reservation:
+    return _moved(reservation, "promise again") if reservation.status is SHIPPED else reservation
 
 
 def serve(reservation: Reservation, sku: str, taken: tuple[Taken, ...]) -> Decided:

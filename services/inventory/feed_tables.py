@@ -1,4 +1,4 @@
-"""Tables of sources, feeds and shortages. A feed's rows are pages of JSON: few to write, read and drop."""
+"""Tables of sources and feeds. A feed's rows are pages of JSON: few to write, read and drop."""
 
 from enum import StrEnum
 from typing import Any, Final
@@ -9,7 +9,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from contracts.feeds import FeedFormat, FeedMode, SourceMode
 from services.inventory.feeds import FEED, PULL, Feed, FeedPage, Origin, Pull
 from services.inventory.schema import METADATA
-from services.inventory.shortages import SHORTAGE, ShelfShortage
 from services.inventory.sources import SOURCE, Source
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
@@ -150,33 +149,9 @@ PULLS: Final = Table(
     discipline=Discipline.VERSIONED,
 )
 
-SHORTAGES: Final = Table(
-    ShelfShortage,
-    sa.Table(
-        "shortages",
-        METADATA,
-        sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("sku", sa.Text, nullable=False),
-        sa.Column("warehouse", sa.Text, nullable=False),
-        sa.Column("units", sa.BigInteger, nullable=False),
-        sa.Column("reference", sa.Text, nullable=False),
-        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(SHORTAGE, "state"),
-        sa.CheckConstraint("units > 0", name="a_shortage_lacks_something"),
-        sa.Index("open_shortages_of_a_sku", "sku", postgresql_where=sa.text("state = 'open'")),
-    ),
-    key=("id",),
-    discipline=Discipline.VERSIONED,
-    fixed=frozenset({"sku", "warehouse", "reference", "opened_at"}),
-)
-
-FEED_TABLES: Final[tuple[Table[Any], ...]] = (SOURCES, FEEDS, FEED_PAGES, PULLS, SHORTAGES)
+FEED_TABLES: Final[tuple[Table[Any], ...]] = (SOURCES, FEEDS, FEED_PAGES, PULLS)
 FEED_MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("sources", "state", SOURCE),
     ("feeds", "state", FEED),
     ("pulls", "state", PULL),
-    ("shortages", "state", SHORTAGE),
 )

@@ -12,6 +12,8 @@ from services.inventory.pulls import pull_effect
 from services.inventory.routing.places import gazetteer
 from services.inventory.routing.search import WORK
 from services.inventory.routing.strategy import RoutingPolicy, StrategyName
+from services.inventory.search import SqlPromiseBook, search_effect
+from services.inventory.shortages import Rule
 from services.inventory.tables import SCHEMA
 from services.inventory.watch import SourceWatch
 from shared.service import Service
@@ -19,6 +21,8 @@ from shared.settings import ServiceSettings
 
 
 class InventorySettings(ServiceSettings):
+    shortage_rule: Rule = Rule.LATEST
+    """Whose promise is broken first when units are not there after all."""
     routing: StrategyName = StrategyName.PRIORITY
     routing_work: Annotated[int, Field(ge=1, le=10_000_000)] = WORK
     """Nodes times lines times warehouses that the exact search may look at inside a decision."""
@@ -40,6 +44,7 @@ def build() -> Service:
         settings,
         effects=[
             pull_effect(settings.database_url),
+            search_effect(SqlPromiseBook(settings.database_url, settings.shortage_rule)),
             *([make_effect(settings.routing_solver_s)] if settings.routing is StrategyName.CHEAPEST else []),
         ],
         opens=[

@@ -12,6 +12,8 @@ from services.inventory.products import Product
 from services.inventory.routing.rows import QUESTION
 from services.inventory.routing_tables import BOOKINGS, DISPATCHES, QUESTIONS, ROUTES
 from services.inventory.schema import METADATA, SCHEMA
+from services.inventory.shortage_tables import SHORT_LINES, SHORTAGES
+from services.inventory.shortages import SHORT_LINE, SHORTAGE
 from services.inventory.transfers import TRANSFER
 from services.inventory.waiting import WAITING_LINE, Backlog, WaitingLine
 from services.inventory.warehousing_tables import CORRECTIONS, COUNT_SHEETS, RETURNS, STOCK_TAKES, TRANSFERS
@@ -164,13 +166,12 @@ RESERVATIONS: Final = Table(
         sa.Column("picks", JSONB, nullable=False),
         sa.Column("fulfillments", JSONB, nullable=False),
         sa.Column("waits", JSONB, nullable=False, server_default="[]"),
+        sa.Column("terms", JSONB, nullable=False, server_default="{}"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(RESERVATION, "status"),
-        # who holds what is asked of those under way, not of all there ever were
-        sa.Index("reservations_under_way", "order_id", postgresql_where=sa.text("status IN ('held', 'committed')")),
-        # which orders a count oversells is asked for a hundred shelves at once: of 20,000 orders under way answered in
-        # 20 ms, without this index in 3.7 s; writing reservations takes 10 to 30 % longer for it
+        # who was promised units of a shelf is asked of those under way, not of all there ever were: by a feed's dry
+        # run, by whoever looks for the orders a shortage hits, and by people
         sa.Index(
             "promised_from_shelves",
             "picks",
@@ -247,6 +248,8 @@ __all__ = [
     "ROUTES",
     "SCHEMA",
     "SHELVES",
+    "SHORTAGES",
+    "SHORT_LINES",
     "STOCK_TAKES",
     "TABLES",
     "TRANSFERS",
@@ -272,6 +275,8 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     COUNT_SHEETS,
     STOCK_TAKES,
     TRANSFERS,
+    SHORTAGES,
+    SHORT_LINES,
     *FEED_TABLES,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
@@ -279,5 +284,7 @@ MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("waiting_lines", "status", WAITING_LINE),
     ("questions", "state", QUESTION),
     ("transfers", "state", TRANSFER),
+    ("shortages", "state", SHORTAGE),
+    ("short_lines", "state", SHORT_LINE),
     *FEED_MACHINES,
 )

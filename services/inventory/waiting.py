@@ -108,13 +108,13 @@ def split(
     missing: dict[str, int] = {}
     for sku, wanted in units.items():
         product = products.get(sku)
-        if product is None or product.supply not in KINDS:
+        if product is None or sku not in backlogs:
             at_once[sku] = wanted
             continue
         waiting = backlogs[sku].units
         here = 0 if unreleased(product, now) else min(wanted, max(0, available[sku] - waiting))
         rest = wanted - here
-        if rest and not _may_promise(product, waiting + rest, now):
+        if rest and not (may_wait(product) and _may_promise(product, waiting + rest, now)):
             missing[sku] = rest
             continue
         if here:

@@ -299,13 +299,19 @@ PROMISES: Final = (
     ),
     Rule(
         "shipments cover the lines exactly",
-        "a confirmed order ships every unit of its lines once, a cancelled one none",
+        "a confirmed order ships every unit of its lines that is to come once, a cancelled one none",
         f"""SELECT coalesce(i.order_id, f.order_id)::text || ' ' || coalesce(i.sku, f.sku) AS subject,
                   coalesce(i.quantity, 0) = coalesce(f.quantity, 0) AS holds,
                   format('to ship %s, in shipments %s', coalesce(i.quantity, 0), coalesce(f.quantity, 0)) AS found
-           FROM (SELECT i.order_id, i.sku, sum(i.quantity)::bigint AS quantity
-                 FROM orders.order_items i JOIN orders.orders o ON o.id = i.order_id
-                 WHERE o.state IN {KEPT} GROUP BY 1, 2) i
+           FROM (SELECT i.order_id, part.sku, sum(part.units)::bigint AS quantity
+                 FROM orders.order_items i JOIN orders.orders o ON o.id = i.order_id,
+                      LATERAL (SELECT sku, value::bigint AS units
+                               FROM jsonb_each_text(i.substitutes) AS sent(sku, value)
+                               UNION ALL
+                               SELECT i.sku, i.quantity - i.cancelled_quantity
+                                   - (SELECT coalesce(sum(value::bigint), 0) FROM jsonb_each_text(i.substitutes))
+                              ) AS part
+                 WHERE o.state IN {KEPT} AND part.units > 0 GROUP BY 1, 2) i
            FULL JOIN (SELECT f.order_id, pick.sku, sum(pick.quantity)::bigint AS quantity
                       FROM fulfillment.fulfillments f, {_picks("f")}
                       WHERE f.state NOT IN ('cancelled', 'rejected') GROUP BY 1, 2) f

@@ -110,6 +110,8 @@ class Checkout:
             order_id=self.order_id,
             lines=tuple(SkuQuantity(sku=line["sku"], quantity=line["quantity"]) for line in lines),
             hold_for_s=self.hold_for_s,
+            customer_class=self.asked_for["checkout"].get("customer_class", ""),
+            prices_minor={line["sku"]: line["unit_price"]["amount_minor"] for line in lines},
             ship_to=self.ship_to(),
         )
 
@@ -199,7 +201,7 @@ class Checkout:
             case PaymentDeclined():
                 return "payment_declined"
             case ReservationExpired():
-                return "expired"
+                return message.reason or "expired"
             case StockGone():
                 return "stock_gone"
         return message.topic.replace(".", "_")

@@ -126,9 +126,12 @@ def ask_now(saga: Saga, run: Run, now: datetime) -> Advanced:
 def _enter(saga: Saga, run: Run, stage: int, now: datetime) -> Advanced:
     if stage == len(saga.stages):
         return _end(saga, run, "complete")
-    run = replace(run, position=stage, pending=[step.slug for step in saga.stages[stage]])
+    state = saga.state(run.request, run.facts)
+    steps = [step.slug for step in saga.stages[stage] if step.applies is None or step.applies(state)]
+    if not steps:
+        return _enter(saga, run, stage + 1, now)
+    run = replace(run, position=stage, pending=steps)
     if not _ready(saga, run):
-        state = saga.state(run.request, run.facts)
         run = replace(run, next_ask_at=state.waits_until(now), asks=0)
         return Advanced(run, list(state.waiting()))
     return _ask_stage(saga, run, now)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.checkout import (
@@ -17,6 +18,7 @@ from contracts.checkout import (
 from contracts.inventory import WaitingServed
 from contracts.message import MESSAGES, Message
 from contracts.saga import OperateRun, RunOverdue
+from contracts.shortage import AnswerShortage, Choice, OfferLapsed, ShortageAnswerRefused, UnitsShort
 from services.orchestrator import engine
 from services.orchestrator.domain import Accepted, Run
 from services.orchestrator.late import LATE, SAGAS
@@ -30,6 +32,10 @@ from shared.ids import id_from
 from shared.table import Need
 from shared.working_set import Rows
 
+OFFER_TIMER: Final = "offer"
+LOOK_AGAIN_S: Final = 60.0
+BUSY: Final = "order_busy: another change of this order is under way"
+
 
 @dataclass(frozen=True, slots=True)
 class CheckoutPolicy:
@@ -38,6 +44,8 @@ class CheckoutPolicy:
 
     hold_for_s: float = 900.0
     hold_for_s_by_storefront: tuple[tuple[str, float], ...] = ()
+    answer_within_s: float = 48 * 3600.0
+    """How long a customer may think about what to do about a shortage."""
 
     def hold_for(self, storefront: str) -> float:
         return dict(self.hold_for_s_by_storefront).get(storefront, self.hold_for_s)
@@ -135,7 +143,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         if any(run.changing is not None for run in rows.where(RUNS, "order_id", request.order_id)):
             busy = _not_refunded(moment, request, "order_busy")
             answered = Accepted(key, hash_, request.order_id, None, busy.event.full_type, busy.event.model_dump_json())
-            raise NotYet("order_busy: another change of this order is under way", [busy], [answered])
+            raise NotYet(BUSY, [busy], [answered])
         run_id = moment.new_id()
         rows.put(Accepted(key, hash_, request.order_id, run_id, "", ""))
         asked_for = {
@@ -151,7 +159,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
     def waiting_served(fact: WaitingServed, rows: Rows, moment: Moment) -> list[Said | WaitingServed]:
         """Send what an order waited for. While the order is being changed it waits, however long that takes."""
         if any(run.changing is not None for run in rows.where(RUNS, "order_id", fact.order_id)):
-            raise NotYet("order_busy: another change of this order is under way", [fact])
+            raise NotYet(BUSY, [fact])
         run_id = moment.new_id()
         asked_for = {
             "order_id": str(fact.order_id),
@@ -160,6 +168,58 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         }
         run = _new_run("release", run_id, fact.order_id, moment, asked_for)
         return _keep(rows, None, engine.begin(SAGAS["release"], run, moment.now))
+
+    @orchestrator.hears(UnitsShort, needs=lambda fact: [Need.of(RUNS, "order_id", fact.order_id)])
+    def units_short(fact: UnitsShort, rows: Rows, moment: Moment) -> list[Said | UnitsShort]:
+        """Ask the customer what to do. While the order is being changed this waits, however long that takes."""
+        runs = rows.where(RUNS, "order_id", fact.order_id)
+        if any(run.changing is not None for run in runs):
+            raise NotYet(BUSY, [fact])
+        run_id = moment.new_id()
+        answer_by = moment.now + timedelta(seconds=policy.answer_within_s)
+        asked_for = {**fact.model_dump(mode="json"), "run_id": str(run_id), "answer_by": answer_by.isoformat()}
+        shop = next((run.storefront for run in runs if run.saga == "checkout"), "")
+        run = replace(_new_run("shortage", run_id, fact.order_id, moment, asked_for), storefront=shop)
+        rows.set_timer(OFFER_TIMER, run_id, answer_by, OfferLapsed(shortage_id=run_id))
+        return _keep(rows, None, engine.begin(SAGAS["shortage"], run, moment.now))
+
+    @orchestrator.hears(
+        AnswerShortage,
+        needs=lambda answer: [Need.of(RUNS, "id", answer.shortage_id), Need.of(RUNS, "order_id", answer.order_id)],
+    )
+    def answer_shortage(answer: AnswerShortage, rows: Rows, moment: Moment) -> list[Said | ShortageAnswerRefused]:
+        """The customer chose; the first answer counts, and the same one again changes nothing."""
+        run = rows.get(RUNS, answer.shortage_id)
+        known = run is not None and run.saga == "shortage" and run.storefront == moment.source
+        if run is None or not known or run.order_id != answer.order_id or run.phase is not Phase.COMPLETED:
+            return [_answer_refused(moment, answer, "unknown_shortage")]
+        settled = _settlement_of(rows, run)
+        chosen = {"choice": answer.choice.value, "substitute": answer.substitute}
+        if settled is not None:
+            same = {name: settled.request[name] for name in chosen} == chosen
+            return [] if same else [_answer_refused(moment, answer, "already_answered")]
+        if answer.choice is Choice.SUBSTITUTE and answer.substitute not in run.request["substitutes"]:
+            return [_answer_refused(moment, answer, "substitute_not_offered")]
+        if _is_busy(rows, run.order_id):
+            raise NotYet(BUSY, [_answer_refused(moment, answer, "order_busy")])
+        return _settle(rows, moment, run, chosen)
+
+    @orchestrator.hears(
+        OfferLapsed,
+        needs=lambda lapsed: [Need.of(RUNS, "id", lapsed.shortage_id)],
+        then=lambda lapsed, rows: [
+            Need.of(RUNS, "order_id", run.order_id) for run in [rows.get(RUNS, lapsed.shortage_id)] if run is not None
+        ],
+    )
+    def offer_lapsed(lapsed: OfferLapsed, rows: Rows, moment: Moment) -> list[Said]:
+        """Silence means the money back; an offer that is not made yet, or a busy order, is looked at again."""
+        run = rows.get(RUNS, lapsed.shortage_id)
+        if run is None or run.phase is Phase.CANCELLED or _settlement_of(rows, run) is not None:
+            return []
+        if run.changing is not None or _is_busy(rows, run.order_id):
+            rows.set_timer(OFFER_TIMER, run.id, moment.now + timedelta(seconds=LOOK_AGAIN_S), lapsed)
+            return []
+        return _settle(rows, moment, run, {"choice": Choice.REFUND.value, "substitute": None})
 
     def hear_answer(message: Message, rows: Rows, moment: Moment) -> list[Said]:
         """An answer advances the run its command key names, and no other."""
@@ -255,6 +315,29 @@ def _said_again(moment: Moment, accepted: Accepted) -> Publish:
 
 def _refused(moment: Moment, checkout_id: str, reason: str, detail: str) -> Publish:
     return Publish(moment.source, CheckoutRefused(checkout_id=checkout_id, reason=reason, detail=detail))
+
+
+def _is_busy(rows: Rows, order_id: UUID) -> bool:
+    return any(run.changing is not None for run in rows.where(RUNS, "order_id", order_id))
+
+
+def _settlement_of(rows: Rows, shortage: Run) -> Run | None:
+    runs = rows.where(RUNS, "order_id", shortage.order_id)
+    return next((run for run in runs if run.request.get("settles") == str(shortage.id)), None)
+
+
+def _settle(rows: Rows, moment: Moment, shortage: Run, chosen: dict[str, Any]) -> list[Said]:
+    run_id = moment.new_id()
+    short = {name: shortage.request[name] for name in ("order_id", "sku", "quantity", "later")}
+    asked_for = {**short, **chosen, "settles": str(shortage.id), "run_id": str(run_id)}
+    run = replace(_new_run("settlement", run_id, shortage.order_id, moment, asked_for), storefront=shortage.storefront)
+    rows.clear_timer(OFFER_TIMER, shortage.id)
+    return _keep(rows, None, engine.begin(SAGAS["settlement"], run, moment.now))
+
+
+def _answer_refused(moment: Moment, answer: AnswerShortage, reason: str) -> Publish:
+    refused = ShortageAnswerRefused(order_id=answer.order_id, shortage_id=answer.shortage_id, reason=reason)
+    return Publish(moment.source, refused)
 
 
 def _not_refunded(moment: Moment, request: RequestRefund, reason: str) -> Publish:

@@ -32,10 +32,19 @@ from contracts.payment import (
     PaymentRefundRefused,
     PaymentReleased,
 )
+from contracts.shortage import (
+    AlternativesOffered,
+    LinesSettled,
+    ShortageSettled,
+    StockTakenBack,
+    UnitsWithdrawn,
+    WithdrawRefused,
+)
 from services.orchestrator.checkout import CHECKOUT
 from services.orchestrator.refund import REFUND
 from services.orchestrator.release import RELEASE
 from services.orchestrator.saga import RECORD, UNDO_AGAIN, Answers, Late, Phase
+from services.orchestrator.shortage import SETTLEMENT, SHORTAGE
 
 WAITING, UNDOING, COMPLETED, CANCELLED = Phase.WAITING, Phase.UNDOING, Phase.COMPLETED, Phase.CANCELLED
 
@@ -108,5 +117,30 @@ LATE_RELEASE = Answers(
     _always_record(LinesReserved, FulfillmentRequested, CommandWithdrawn, KeyReused),  # said twice: it never goes back
 )
 
-LATE = {"checkout": LATE_CHECKOUT, "refund": LATE_REFUND, "release": LATE_RELEASE}
-SAGAS = {"checkout": CHECKOUT, "refund": REFUND, "release": RELEASE}
+LATE_SHORTAGE = Answers(
+    SHORTAGE,
+    _always_record(UnitsWithdrawn, WithdrawRefused, StockTakenBack, AlternativesOffered, CommandWithdrawn, KeyReused),
+)
+
+LATE_SETTLEMENT = Answers(
+    SETTLEMENT,
+    _always_record(
+        ShortageSettled,
+        LinesSettled,
+        PaymentRefunded,
+        PaymentRefundRefused,  # asked again until its patience is gone, then the run is stuck and visible
+        RefundSettled,
+        FulfillmentRequested,
+        CommandWithdrawn,
+        KeyReused,
+    ),
+)
+
+LATE = {
+    "checkout": LATE_CHECKOUT,
+    "refund": LATE_REFUND,
+    "release": LATE_RELEASE,
+    "shortage": LATE_SHORTAGE,
+    "settlement": LATE_SETTLEMENT,
+}
+SAGAS = {"checkout": CHECKOUT, "refund": REFUND, "release": RELEASE, "shortage": SHORTAGE, "settlement": SETTLEMENT}

@@ -16,10 +16,13 @@ class OrchestratorSettings(ServiceSettings):
     hold_for_s_by_storefront: str = ""
     """Exceptions, as ``shop-a=600,shop-b=1200``."""
 
+    shortage_answer_s: Annotated[float, Field(gt=0)] = 48 * 3600.0
+    """How long a customer may think about what to do about a shortage; silence means the money back."""
+
     def policy(self) -> CheckoutPolicy:
         pairs = [pair.partition("=") for pair in self.hold_for_s_by_storefront.split(",") if pair.strip()]
         by_storefront = tuple((name.strip(), float(seconds)) for name, _, seconds in pairs)
-        return CheckoutPolicy(hold_for_s=self.hold_for_s, hold_for_s_by_storefront=by_storefront)
+        return CheckoutPolicy(self.hold_for_s, by_storefront, answer_within_s=self.shortage_answer_s)
 
 
 def build() -> Service:

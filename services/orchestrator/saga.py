@@ -43,7 +43,8 @@ State = Any
 @dataclass(frozen=True, slots=True)
 class Step:
     """`do` makes the command, `done` settles it, `refused` turns the run back, `waits` says the answer will take time.
-    `ready` false: the command is not said yet, the run waits for a message from outside."""
+    `ready` false: the command is not said yet, the run waits for a message from outside. `applies` false: there is
+    nothing to do here, the run goes on."""
 
     name: str
     do: Callable[[State], Message]
@@ -53,6 +54,7 @@ class Step:
     undone: type[Message] | None = None
     waits: type[Message] | None = None
     ready: Callable[[State], bool] | None = None
+    applies: Callable[[State], bool] | None = None
 
     @property
     def slug(self) -> str:

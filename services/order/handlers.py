@@ -35,6 +35,8 @@ from contracts.order import (
     OrderRefundedEvent,
     OrderRefused,
     OrderShippedEvent,
+    OrderShortageEvent,
+    OrderShortageSettledEvent,
     OrderStockArrivedEvent,
     PaymentAwaited,
     PlaceOrder,
@@ -46,15 +48,19 @@ from contracts.order import (
     ReturnWindowPassed,
     SettleRefund,
 )
+from contracts.shortage import AlternativesOffered, Choice, LinesSettled, OfferAlternatives, SettleLines
 from contracts.story import StoryFact
 from contracts.values import Address
-from services.order.domain import No, Order, OrderPolicy, given_back, new_order, same_refund, set_aside, settled
+from services.order.domain import No, Order, OrderPolicy, Refund, given_back, new_order, same_refund, set_aside
+from services.order.domain import settled as refund_settled
 from services.order.items import Item, followed, items_of, moved, progress, promised
 from services.order.lifecycle import PROGRESS, TRACK, UNPAID, OrderState, way
 from services.order.shipments import parcels, told
+from services.order.shortage import settled
 from services.order.story import Actor, ActorKind, Cause, Story, said_before
 from services.order.tables import EVENTS, ITEMS, ORDERS, REFUNDS, SHIPMENTS
 from shared.consumer import Consumer, Moment, NotYet, Publish, Said
+from shared.frozen import replace
 from shared.machine import Already, Moved, Refused
 from shared.table import Need
 from shared.working_set import Rows
@@ -157,6 +163,81 @@ def reserve_lines(
     return [LinesReserved(order_id=order.id, ship_to=ship_to), *_written(story, rows)]
 
 
+def offer_alternatives(
+    command: OfferAlternatives, rows: Rows, moment: Moment
+) -> Annotated[list[Said], AlternativesOffered, OrderShortageEvent]:
+    """Tell the customer what is short, what can be done, and until when they may say so."""
+    order = _known(rows, command.order_id)
+    story = Story(order, _cause(moment))
+    detail = {
+        "shortage_id": str(command.shortage_id),
+        "sku": command.sku,
+        "quantity": str(command.quantity),
+        "substitutes": ", ".join(command.substitutes),
+        "later": command.later.isoformat(),
+        "answer_by": command.answer_by.isoformat(),
+    }
+    story.tell("order.shortage", metadata=detail, detail=detail, public=OrderShortageEvent)
+    return [AlternativesOffered(order_id=order.id), *_written(story, rows)]
+
+
+def settle_lines(
+    command: SettleLines, rows: Rows, moment: Moment, policy: OrderPolicy
+) -> Annotated[
+    list[Said],
+    LinesSettled,
+    OrderShortageSettledEvent,
+    OrderCancelledEvent,
+    OrderFulfilledEvent,
+    OrderShippedEvent,
+    OrderDeliveredEvent,
+]:
+    """What became of the short units. When no line is left the order is off, and the rest of its money goes back."""
+    order = _known(rows, command.order_id)
+    items = rows.where(ITEMS, "order_id", order.id)
+    done = settled(items, command)
+    for moves in done.moves:
+        for item in moves:
+            rows.put(item)
+    refund_minor = done.refund_minor
+    off = command.outcome is Choice.REFUND and not any(item.live for item in rows.where(ITEMS, "order_id", order.id))
+    refund_minor = order.refundable_minor if off else min(refund_minor, order.refundable_minor)
+    if refund_minor:
+        rows.put(Refund(command.shortage_id, order.id, refund_minor, "shortage"))
+        order = replace(order, refund_reserved_minor=order.refund_reserved_minor + refund_minor)
+    story = Story(order, _cause(moment))
+    detail = {
+        "shortage_id": str(command.shortage_id),
+        "outcome": command.outcome.value,
+        "sku": command.sku,
+        "quantity": str(command.quantity),
+    }
+    match command.outcome:
+        case Choice.SUBSTITUTE:
+            detail["substitute"] = command.substitute or ""
+        case Choice.WAIT:
+            detail["promised_at"] = command.promised_at.isoformat()
+        case Choice.REFUND:
+            detail["refund_minor"] = str(refund_minor)
+    changed = [moves[-1] for moves in done.moves]
+    metadata = {**detail, "items": _statuses(changed)}
+    story.tell("order.shortage_settled", metadata=metadata, detail=detail, public=OrderShortageSettledEvent)
+    if off:
+        story.move("cancel", reason="shortage")
+    else:  # what is left may be further than the whole was
+        for followed_by in _followed(rows, order.id):
+            for item in followed_by:
+                rows.put(item)
+        _advance(story, rows, policy, moment.now)
+    answer = LinesSettled(
+        order_id=order.id,
+        refund_minor=refund_minor,
+        currency=order.currency,
+        ship_to=Address.model_validate(order.shipping_address),
+    )
+    return [answer, *_written(story, rows)]
+
+
 def cancel_order(
     command: CancelOrder, rows: Rows, moment: Moment
 ) -> Annotated[list[Said], OrderCancelled, CancelRefused, OrderCancelledEvent]:
@@ -229,7 +310,7 @@ def settle_refund(
     refund = rows.get(REFUNDS, command.refund_id)
     if refund is None or refund.order_id != command.order_id:
         return [_refused(command, "unknown_refund")]
-    gone = settled(_known(rows, refund.order_id), refund)
+    gone = refund_settled(_known(rows, refund.order_id), refund)
     match gone:
         case No(reason):
             return [_refused(command, reason)]
@@ -345,12 +426,18 @@ def _followed(rows: Rows, order_id: UUID) -> list[list[Item]]:
 
 
 def _follow(story: Story, items: Sequence[Sequence[Item]], rows: Rows, policy: OrderPolicy, now: datetime) -> None:
-    """Keep what the shipments did to the lines, and take the order as far along its table as its lines are."""
+    """Keep what the shipments did to the lines, and what follows for the order."""
     for moves in items:
         for item in moves:
             rows.put(item)
+    if any(items):
+        _advance(story, rows, policy, now)
+
+
+def _advance(story: Story, rows: Rows, policy: OrderPolicy, now: datetime) -> None:
+    """Take the order as far along its table as its lines are."""
     order_id = story.order.id
-    reached = progress(rows.where(ITEMS, "order_id", order_id)) if any(items) else story.state
+    reached = progress(rows.where(ITEMS, "order_id", order_id))
     for on in way(PROGRESS, story.state, reached, TRACK) or ():
         story.move(on, detail=parcels(rows.where(SHIPMENTS, "order_id", order_id)))
         if story.state is OrderState.DELIVERED:
@@ -419,6 +506,8 @@ def make_consumer(policy: OrderPolicy) -> Consumer:
     order.hears(PaymentAwaited, needs=_header)(payment_awaited)
     order.hears(ConfirmOrder, needs=_whole)(_under(policy, confirm_order))
     order.hears(ReserveLines, needs=_lines)(reserve_lines)
+    order.hears(OfferAlternatives, needs=_header)(offer_alternatives)
+    order.hears(SettleLines, needs=_whole)(_under(policy, settle_lines))
     order.hears(CancelOrder, needs=_lines)(cancel_order)
     order.hears(OpenRefund, needs=_refund)(open_refund)
     order.hears(AbandonRefund, needs=_refund)(abandon_refund)

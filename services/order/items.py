@@ -1,7 +1,7 @@
 """What a line costs adds up to the order; how a line stands follows from what its shipments carry."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -32,7 +32,21 @@ class Item:
     labeled_quantity: int = 0
     shipped_quantity: int = 0
     delivered_quantity: int = 0
+    cancelled_quantity: int = 0
+    """Units that will not come: their money goes back."""
+    substitutes: dict[str, int] = field(default_factory=dict)
+    """Units that come as another SKU, at the same price."""
     version: int = 0
+
+    @property
+    def wanted(self) -> int:
+        """Units that are to arrive, as whatever SKU."""
+        return self.quantity - self.cancelled_quantity
+
+    @property
+    def own(self) -> int:
+        """Units of its own SKU that are to arrive."""
+        return self.wanted - sum(self.substitutes.values())
 
     @property
     def live(self) -> bool:
@@ -120,9 +134,9 @@ def progress(items: Iterable[Item]) -> OrderState:
         return OrderState.RETURNED if returned else OrderState.CANCELLED
     if all(item.status is ItemStatus.DELIVERED for item in live):
         return OrderState.DELIVERED
-    if all(item.shipped_quantity == item.quantity for item in live):
+    if all(item.shipped_quantity == item.wanted for item in live):
         return OrderState.SHIPPED
-    if all(item.labeled_quantity == item.quantity for item in live):
+    if all(item.labeled_quantity == item.wanted for item in live):
         return OrderState.FULFILLED
     if any(item.labeled_quantity for item in live):
         return OrderState.PARTIALLY_FULFILLED
@@ -132,19 +146,23 @@ def progress(items: Iterable[Item]) -> OrderState:
 
 
 def _target(item: Item, asked: dict[str, int]) -> ItemStatus:
-    if item.delivered_quantity == item.quantity:
+    if item.delivered_quantity == item.wanted:
         return ItemStatus.DELIVERED
-    if item.shipped_quantity == item.quantity:
+    if item.shipped_quantity == item.wanted:
         return ItemStatus.SHIPPED
-    if item.sku in asked:
+    if item.sku in asked or not asked.keys().isdisjoint(item.substitutes):
         return ItemStatus.IN_FULFILLMENT
     return item.status
 
 
 def _take(units: dict[str, int], item: Item) -> int:
-    taken = min(units.get(item.sku, 0), item.quantity)
-    if taken:
-        units[item.sku] -= taken
+    """What a box has of a line's own SKU and of what was sent instead."""
+    taken = 0
+    for sku, wanted in ((item.sku, item.own), *item.substitutes.items()):
+        found = min(units.get(sku, 0), wanted)
+        if found:
+            units[sku] -= found
+            taken += found
     return taken
 
 

@@ -102,11 +102,16 @@ ITEMS = Table(
         sa.Column("labeled_quantity", sa.BigInteger, nullable=False),
         sa.Column("shipped_quantity", sa.BigInteger, nullable=False),
         sa.Column("delivered_quantity", sa.BigInteger, nullable=False),
+        sa.Column("cancelled_quantity", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("substitutes", JSONB, nullable=False, server_default="{}"),
         sa.Column("version", sa.BigInteger, nullable=False),
         *instants(),
         sa.PrimaryKeyConstraint("order_id", "line_no", name="one_item_per_order_line"),
         states_check(ITEM, "status"),
         sa.CheckConstraint("line_no >= 1 AND quantity >= 1", name="a_line_has_a_number_and_goods"),
+        sa.CheckConstraint(
+            "0 <= cancelled_quantity AND cancelled_quantity <= quantity", name="no_more_is_cancelled_than_was_ordered"
+        ),
         sa.CheckConstraint(
             "unit_price_minor >= 0 AND tax_minor >= 0 AND discount_minor >= 0"
             " AND discount_minor <= quantity * unit_price_minor",
@@ -117,10 +122,12 @@ ITEMS = Table(
         ),
         sa.CheckConstraint(
             "0 <= delivered_quantity AND delivered_quantity <= shipped_quantity"
-            " AND shipped_quantity <= labeled_quantity AND labeled_quantity <= quantity",
+            " AND shipped_quantity <= labeled_quantity AND labeled_quantity <= quantity - cancelled_quantity",
             name="what_arrived_left_and_was_labeled",
         ),
-        sa.CheckConstraint("status <> 'delivered' OR delivered_quantity = quantity", name="delivered_is_all_of_it"),
+        sa.CheckConstraint(
+            "status <> 'delivered' OR delivered_quantity = quantity - cancelled_quantity", name="delivered_is_all_of_it"
+        ),
     ),
     key=("order_id", "line_no"),
     discipline=Discipline.VERSIONED,

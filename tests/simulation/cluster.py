@@ -80,6 +80,9 @@ class Cluster:
         self.stores = {
             part.name: MemoryStore(self.clock, tables=part.tables, machines=part.machines, step=pause) for part in parts
         }
+        for part in parts:
+            if part.over is not None:
+                part.over(self.stores[part.name])
         self.replicas = [
             Replica(self, part, number, self.stores[part.name]) for part in parts for number in range(REPLICAS)
         ]

@@ -12,7 +12,8 @@ import orjson
 from contracts.checkout import CheckoutAccepted, RequestRefund
 from contracts.fulfillment import ReportShipment
 from contracts.message import Message
-from contracts.order import OrderConfirmedEvent
+from contracts.order import OrderConfirmedEvent, OrderShortageEvent
+from contracts.shortage import AmendShipment, AnswerShortage, Choice
 from contracts.values import FulfillmentStatus, Money
 from services.payment.provider import (
     AuthorizeRequest,
@@ -80,15 +81,24 @@ class ScriptedWarehouse:
     rng: random.Random
     clock: Callable[[], datetime]
     shipments: dict[str, Any] = field(default_factory=dict)
-    """What was ordered, by its id; all of it leaves in the end."""
+    """What was ordered, by its id, as it was amended; all of it leaves in the end."""
+    amended: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """Of a shipment, the highest revision and what is left of it; perhaps before it was ordered."""
     reports: list[tuple[datetime, ReportShipment]] = field(default_factory=list)
 
     def hear(self, envelope: Envelope) -> None:
         order = orjson.loads(envelope.body)
         shipment = order["fulfillment_id"]
+        if envelope.type == AmendShipment.full_type:
+            self._amend(shipment, order)
+            return
         if shipment in self.shipments:
             return  # the same order twice is the same shipment
         self.shipments[shipment] = order
+        if shipment in self.amended:
+            _, order["picks"] = self.amended[shipment]
+        if not order["picks"]:
+            return  # called off before it was heard of
         at = self.clock()
         for number, status in enumerate(self.rng.choice(PLANS)):
             at += timedelta(seconds=self.rng.uniform(0, SLOWEST_REPORT_S))
@@ -101,6 +111,16 @@ class ScriptedWarehouse:
                 occurred_at=at,
             )
             self.reports.append((at, report))
+
+    def _amend(self, shipment: str, word: Any) -> None:
+        revision, _ = self.amended.get(shipment, (0, None))
+        if word["revision"] <= revision:
+            return
+        self.amended[shipment] = word["revision"], word["picks"]
+        if shipment in self.shipments:
+            self.shipments[shipment]["picks"] = word["picks"]
+        if not word["picks"]:  # nothing more is reported of it
+            self.reports = [one for one in self.reports if str(one[1].fulfillment_id) != shipment]
 
     def due_reports(self) -> list[ReportShipment]:
         now = self.clock()
@@ -146,6 +166,24 @@ class Shop:
             self.orders[said["checkout_id"]] = said["order_id"]
         elif envelope.type == OrderConfirmedEvent.full_type:
             self._ask_refunds(said, now)
+        elif envelope.type == OrderShortageEvent.full_type:
+            self._answer(said["detail"], said["order_id"], now)
+
+    def _answer(self, short: dict[str, str], order_id: str, now: datetime) -> None:
+        """One customer in five says nothing; others change their mind, or answer when it is too late."""
+        chance = UUID(short["shortage_id"]).int
+        substitute = short["substitutes"] or None
+        wishes = (Choice.WAIT, Choice.REFUND, Choice.SUBSTITUTE if substitute else Choice.WAIT)
+        for times in range(chance % 5 and 1 + chance % 2):
+            choice = wishes[(chance + times) % len(wishes)]
+            answer = AnswerShortage(
+                order_id=UUID(order_id),
+                shortage_id=UUID(short["shortage_id"]),
+                choice=choice,
+                substitute=substitute if choice is Choice.SUBSTITUTE else None,
+            )
+            wait_s = (0.0, 5.0, 3_600.0, 48 * 3_600.0)[chance // 5 % 4]
+            self.wishes.append(Wish(now + timedelta(seconds=wait_s + times), answer))
 
     def _ask_refunds(self, said: dict[str, Any], now: datetime) -> None:
         for number, amount in enumerate(self.refunds.pop(said["checkout_id"], ())):

@@ -12,6 +12,7 @@ from typing import Final
 from contracts.checkout import PaymentToken, PlaceCheckout, ProvidePayment
 from contracts.inventory import ReceiveStock, StockReceipt
 from contracts.product import DescribeProduct, Supply
+from contracts.warehousing import CountedUnits, CountStock
 from tests.simulation.outside import Shop, Wish
 from tests.simulation.stock import NORTH, SOLD, SOUTH, Word
 from tests.support.checkouts import a_checkout
@@ -22,6 +23,7 @@ SKUS: Final = (*STOCKED, *STOCKED, KIT, BACKORDERED, PREORDERED, SOLD)
 MAY_WAIT: Final = 6
 """Units of a SKU that may wait at once; so many arrive in the end, so that nobody waits for ever."""
 RELEASED_AFTER: Final = timedelta(hours=6)
+ENOUGH_AFTER: Final = timedelta(days=20)
 WAREHOUSES: Final = (NORTH, SOUTH)
 SHOPS: Final = ("shop-a", "shop-b")
 ORDERS: Final = (5, 6)
@@ -167,6 +169,7 @@ def stock(rng: random.Random) -> ReceiveStock:
 
 def products(start: datetime) -> list[DescribeProduct]:
     described = (
+        {"sku": "tea", "substitutes": ["pot"], "lead_days": 3},
         {"sku": KIT, "supply": Supply.KIT, "parts": {"tea": 1, "cup": 2}},
         {"sku": BACKORDERED, "supply": Supply.BACKORDER, "limit": MAY_WAIT, "lead_days": 7},
         {"sku": PREORDERED, "supply": Supply.PREORDER, "limit": MAY_WAIT, "release_at": start + RELEASED_AFTER},
@@ -175,8 +178,17 @@ def products(start: datetime) -> list[DescribeProduct]:
 
 
 def deliveries(rng: random.Random, start: datetime) -> list[Word]:
-    """What may be waited for, in parts: some while checkouts are under way, the rest days later."""
-    found = []
+    """What may be waited for, in parts: some while checkouts are under way, the rest days later. Somebody counts a
+    shelf and finds less, or more, than was thought; in the end there is enough for whoever waits on."""
+    found: list[Word] = []
+    for number in range(rng.choice((0, 0, 1, 2))):
+        at = start + timedelta(seconds=rng.choice((2.0, 60.0, 1_000.0, 100_000.0)))
+        counts = tuple(CountedUnits(sku=sku, counted=rng.choice((0, 0, 1, 3))) for sku in rng.sample(STOCKED, 2))
+        where = rng.choice(WAREHOUSES)
+        count = CountStock(reference=f"count-{number}", warehouse=where, counts=counts, as_of=at, by="sim")
+        found.append(Word(at, "keeper", count))
+    enough = tuple(StockReceipt(sku=sku, warehouse=NORTH, quantity=20) for sku in STOCKED)
+    found.append(Word(start + ENOUGH_AFTER, "warehouse", ReceiveStock(reference="enough", receipts=enough)))
     for sku in (BACKORDERED, PREORDERED):
         left = MAY_WAIT
         while left:

@@ -1,7 +1,6 @@
 """What stock sources, stock-keepers and warehouses say of stock in a schedule, and what must lie on the shelves then.
 
-Whoever speaks here keeps to what he can know: nobody counts fewer units than may be promised, for what becomes of a
-promise that a count breaks is another matter. What a schedule said is kept, so that the books can be held against it.
+Whoever speaks here keeps to what he can know. What a schedule said is kept, so that the books can be held against it.
 """
 
 import random
@@ -24,8 +23,9 @@ from contracts.warehousing import (
     RequestTransfer,
     SendTransfer,
 )
+from services.inventory.counting import APPLIED
 from services.inventory.feed_tables import FEEDS
-from services.inventory.tables import CORRECTIONS, TRANSFERS
+from services.inventory.tables import CORRECTIONS, MOVEMENTS, SHORT_LINES, STOCK_TAKES, TRANSFERS
 from services.inventory.transfers import TransferState
 from tests.support.memory import MemoryStore
 
@@ -189,10 +189,25 @@ def _transfer_of(word: Any, store: MemoryStore) -> Any:
 # -- what must lie there ---------------------------------------------------------------------------------------------
 
 
-def lies_there(said: Iterable[tuple[str, Message]], shipments: Iterable[Mapping[str, Any]]) -> dict[Shelf, int]:
+def counts_found(store: MemoryStore, shipments: set[str]) -> Counter[Shelf]:
+    """What is known of a shelf only when it is heard: a stock-take's difference to the books, and units that a count
+    had not found and that left all the same."""
+    found: Counter[Shelf] = Counter()
+    for line in store.rows(STOCK_TAKES):
+        if line.outcome in APPLIED:
+            found[line.sku, line.warehouse] += line.difference
+    for move in store.rows(MOVEMENTS):
+        if move.kind == "correction" and move.reference in shipments:
+            found[move.sku, move.warehouse] += move.on_hand_delta
+    return found
+
+
+def lies_there(
+    said: Iterable[tuple[str, Message]], shipments: Iterable[Mapping[str, Any]], found: Mapping[Shelf, int]
+) -> dict[Shelf, int]:
     """Units on each shelf when all is over, from what was said and what left: each report and reference once, and of a
-    counted shelf what the last count said. No table of ours is asked."""
-    lies, counted = Counter[Shelf](), dict[Shelf, tuple[int, int]]()
+    counted shelf what the last count said. No counter and no sum of ours is asked."""
+    lies, counted = Counter[Shelf](found), dict[Shelf, tuple[int, int]]()
     requested: dict[str, RequestTransfer] = {}
     for message in {_key(source, message): message for source, message in said}.values():
         match message:
@@ -243,6 +258,7 @@ def _left(shipment: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
 MET: Final = (
     *("report applied", "report skipped", "change heard late"),
     *("transfer received", "transfer cancelled", "correction made"),
+    *("short line settled", "short line kept"),
 )
 """Each of these must happen in some schedule."""
 
@@ -256,5 +272,6 @@ def met(store: MemoryStore) -> Counter[str]:
             "change heard late": sum(later < earlier for earlier, later in pairwise(heard)),
             **Counter(f"transfer {transfer.state}" for transfer in store.rows(TRANSFERS)),
             "correction made": len(store.rows(CORRECTIONS)),
+            **Counter(f"short line {line.state}" for line in store.rows(SHORT_LINES)),
         }
     )

@@ -15,6 +15,7 @@ from shared.envelope import Envelope, head_of
 from shared.machine import Machine
 from shared.table import Table
 from shared.topology import SERVICES
+from tests.support.memory import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Part:
     tables: tuple[Table[Any], ...]
     machines: tuple[tuple[str, str, Machine[Any]], ...]
     effects: tuple[Effect[Any], ...] = ()
+    over: Callable[[MemoryStore], None] | None = None
+    """Tells its effects which store is its own."""
 
 
 def company(provider: PaymentProvider, names: Iterable[str] = SERVICES) -> tuple[Part, ...]:
@@ -40,9 +43,45 @@ def _order(_: PaymentProvider) -> Part:
 
 
 def _inventory(_: PaymentProvider) -> Part:
-    from services.inventory import handlers, tables
+    from services.inventory import handlers, search, tables
 
-    return Part("inventory", handlers.consumer, tables.TABLES, tables.MACHINES)
+    book = MemoryPromiseBook()
+    return Part(
+        "inventory",
+        handlers.consumer,
+        tables.TABLES,
+        tables.MACHINES,
+        (search.search_effect(book),),
+        book.over,
+    )
+
+
+class MemoryPromiseBook:
+    """Who was promised units of a shelf, asked of a store in memory."""
+
+    def __init__(self) -> None:
+        self._store: MemoryStore | None = None
+
+    def over(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def promised(self, sku: str, warehouse: str, limit: int) -> list[UUID]:
+        from services.inventory import shortages, tables
+
+        assert self._store is not None
+        asked = {
+            line.order_id
+            for line in self._store.rows(tables.SHORT_LINES)
+            if line.warehouse == warehouse and line.state in ("asked", "kept")
+        }
+        promised = [
+            row
+            for row in self._store.rows(tables.RESERVATIONS)
+            if row.status in ("held", "committed")
+            and row.order_id not in asked
+            and any(pick.warehouse == warehouse and sku in dict(pick.units(1)) for pick in row.taken)
+        ]
+        return [row.order_id for row in shortages.in_turn(shortages.Rule.LATEST, promised, sku)][:limit]
 
 
 def _payment(provider: PaymentProvider) -> Part:

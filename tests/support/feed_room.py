@@ -7,10 +7,10 @@ from uuid import UUID
 
 from contracts.feeds import ApplyFeedRows, DescribeSource, FeedMode, Pulled, ReportStock, SourceMode, StockLine
 from contracts.message import Message
-from services.inventory.feed_tables import FEEDS, SHORTAGES, SOURCES
+from services.inventory.feed_tables import FEEDS, SOURCES
 from services.inventory.feeds import Feed, FeedPage, Origin, key_of, page_id
 from services.inventory.sources import Source
-from services.inventory.tables import WAREHOUSES
+from services.inventory.tables import SHORTAGES, WAREHOUSES
 from shared.envelope import Envelope, head_of
 from shared.heard import Heard
 from shared.ids import foreign_id

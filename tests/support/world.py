@@ -70,6 +70,8 @@ class World:
         self.members: dict[str, Member] = {}
         for part in parts(self.provider) if parts else company(self.provider, names):
             store = MemoryStore(self.clock, tables=part.tables, machines=part.machines)
+            if part.over is not None:
+                part.over(store)
             self.members[part.name] = Member(
                 part, store, Batches(part.consumer, store, self.new_id), Relay(store, self)
             )

@@ -9,10 +9,8 @@ from contracts.message import Message
 from contracts.shortage import ShelfCameShort
 from services.inventory.domain import Shelf
 from services.inventory.feeds import Tally
-from services.inventory.handlers.consumer import consumer
-from services.inventory.handlers.queues import somebody_waits
+from services.inventory.handlers.planning import somebody_waits
 from services.inventory.handlers.turns import correct
-from services.inventory.shortages import ShelfShortage
 from services.inventory.tables import BACKLOGS, SHELVES
 from shared.consumer import Moment, Said
 from shared.table import Need
@@ -59,14 +57,6 @@ def consequences(rows: Rows, before: Shelf, after: Shelf, reference: str) -> lis
         return [ShelfCameShort(sku=after.sku, warehouse=after.warehouse, units=units, reference=reference)]
     freed = max(0, after.available) > max(0, before.available)
     return [StockArrived(sku=after.sku)] if freed and somebody_waits(rows, after.sku) else []
-
-
-@consumer.hears(ShelfCameShort, needs=lambda short: [])
-def shelf_came_short(short: ShelfCameShort, rows: Rows, moment: Moment) -> None:
-    """A shortage is kept until it is settled."""
-    rows.put(
-        ShelfShortage(moment.new_id(), short.sku, short.warehouse, short.units, short.reference, opened_at=moment.now)
-    )
 
 
 def shelves(skus: Iterable[str]) -> list[Need]:

@@ -26,7 +26,7 @@ def shelves_of(rows: Rows, skus: Iterable[str]) -> list[Need]:
         product = rows.get(PRODUCTS, sku)
         parts = set(product.parts) if product is not None else set[str]()
         on_shelves |= parts or {sku}
-        queues |= {sku} if waiting.may_wait(product) else parts  # a part may be waited for on its own
+        queues |= parts or ({sku} if product is not None else set())  # also of plain stock somebody may be short
     return [Need.of(SHELVES, "sku", *on_shelves), Need.of(BACKLOGS, "sku", *queues), *counted(rows)]
 
 
@@ -74,7 +74,7 @@ def _plan(
     *,
     ask: bool,
 ) -> Plan | Shortage:
-    waits = {sku for sku in units if waiting.may_wait(products.get(sku))}
+    waits = {sku for sku in units if sku in products and sku not in parts and _queues(routing.rows, products[sku])}
     if not waits:
         taken = routing.take(units, parts, ask=ask)
         return taken if isinstance(taken, Shortage) else Plan(taken)
@@ -85,6 +85,19 @@ def _plan(
         return Shortage(split.missing)
     taken = routing.take(split.now, parts, ask=ask)
     return taken if isinstance(taken, Shortage) else Plan(taken, split.later)
+
+
+def _queues(rows: Rows, product: Product) -> bool:
+    """Whether its queue matters: it may be promised for later, or somebody waits for it already."""
+    return waiting.may_wait(product) or somebody_waits(rows, product.sku)
+
+
+def somebody_waits(rows: Rows, sku: str) -> bool:
+    """By the book; what was held earlier in this batch has its product loaded, and a book only where it may wait."""
+    if not rows.looked_for(BACKLOGS, (sku,)) and rows.get(PRODUCTS, sku) is None:
+        return False
+    book = rows.get(BACKLOGS, sku)
+    return book is not None and book.units > 0
 
 
 def _described(rows: Rows, skus: Iterable[str]) -> dict[str, Product]:

@@ -34,7 +34,7 @@ from services.inventory.handlers.routing import (
     needed_by_hold,
     withdraw_questions,
 )
-from services.inventory.handlers.turns import kits, known, missing, picks, story, take_turns, told, waits
+from services.inventory.handlers.turns import correct, kits, known, missing, picks, story, take_turns, told, waits
 from services.inventory.routing.strategy import RoutingPolicy
 from services.inventory.tables import BOOKINGS, QUESTIONS, RESERVATIONS, SHELVES, WAREHOUSES
 from shared.consumer import Answer, Moment, NotYet, Said
@@ -71,7 +71,9 @@ def hold_routed(command: HoldStock, routing: Routing) -> list[Said]:
         return [_held(standing)]
     until = moment.now + timedelta(seconds=command.hold_for_s)
     key = moment.command_key or ""
-    held = domain.hold(command.order_id, units, lambda units: plan(routing, units), until, key)
+    terms = {"customer_class": command.customer_class, "prices_minor": command.prices_minor}
+    terms = {name: value for name, value in terms.items() if value}
+    held = domain.hold(command.order_id, units, lambda units: plan(routing, units), until, key, terms)
     if routing.larger is not None:
         routing.ask(command)
         return []
@@ -199,6 +201,11 @@ def ship_stock(fact: ShipStock, rows: Rows, moment: Moment) -> None:
     left = domain.ship(reservation, fact.fulfillment_id, fact.picks)
     if left.turns:
         rows.put(left.reservation)
+        for turn in left.turns:
+            shelf = rows.get(SHELVES, turn.sku, turn.warehouse)
+            if turn.turn is domain.SHIP_ALLOCATED and shelf is not None and shelf.on_hand < turn.quantity:
+                # a count said that it did not lie there; what left was there
+                correct(rows, moment, shelf, turn.quantity, reference=str(fact.fulfillment_id))
         take_turns(rows, moment, left.turns, order_id=fact.order_id, reference=str(fact.fulfillment_id))
 
 

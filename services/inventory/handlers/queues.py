@@ -9,6 +9,7 @@ from contracts.story import StoryFact
 from services.inventory import domain, waiting
 from services.inventory.domain import NETWORK, Decided, ReservationStatus, Shortage, UnitsTurn
 from services.inventory.handlers.consumer import consumer
+from services.inventory.handlers.planning import somebody_waits
 from services.inventory.handlers.routing import BY_PRIORITY, Routing, counted, tomorrow
 from services.inventory.handlers.turns import story, take_turns, told, told_as_picks
 from services.inventory.routing.strategy import RoutingPolicy
@@ -104,14 +105,6 @@ def freed(rows: Rows, turns: Iterable[UnitsTurn]) -> list[Message]:
     """Somebody may wait for what these turns let go of."""
     skus = dict.fromkeys(sku for turn, sku, _, _ in turns if turn.on_hand - turn.held - turn.allocated > 0)
     return [StockArrived(sku=sku) for sku in skus if somebody_waits(rows, sku)]
-
-
-def somebody_waits(rows: Rows, sku: str) -> bool:
-    """By the book; what was held earlier in this batch has its product loaded, and a book only where it may wait."""
-    if not rows.looked_for(BACKLOGS, (sku,)) and not waiting.may_wait(rows.get(PRODUCTS, sku)):
-        return False
-    book = rows.get(BACKLOGS, sku)
-    return book is not None and book.units > 0
 
 
 def _book(rows: Rows, wish: Later, units: int) -> None:

@@ -39,8 +39,6 @@ CREATE INDEX movements_by_order ON inventory.movements (order_id)
 ;
 CREATE INDEX movements_by_shelf ON inventory.movements (sku, warehouse, occurred_at)
 ;
-CREATE INDEX reservations_under_way ON inventory.reservations (order_id) WHERE status IN ('held', 'committed')
-;
 CREATE TABLE inventory.returns (
     return_id TEXT NOT NULL,
     order_id UUID NOT NULL,

@@ -2,24 +2,6 @@ ALTER TABLE inventory.warehouses
     ADD COLUMN kept_back BIGINT NOT NULL DEFAULT 0,
     ADD CONSTRAINT kept_back_is_not_negative CHECK (kept_back >= 0)
 ;
-CREATE TABLE inventory.shortages (
-	id UUID NOT NULL,
-	sku TEXT NOT NULL,
-	warehouse TEXT NOT NULL,
-	units BIGINT NOT NULL,
-	reference TEXT NOT NULL,
-	opened_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	state TEXT NOT NULL,
-	version INTEGER NOT NULL,
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	PRIMARY KEY (id),
-	CONSTRAINT state_is_declared CHECK (state IN ('open', 'settled')),
-	CONSTRAINT a_shortage_lacks_something CHECK (units > 0)
-)
-;
-CREATE INDEX open_shortages_of_a_sku ON inventory.shortages (sku) WHERE state = 'open'
-;
 CREATE TABLE inventory.sources (
 	code TEXT NOT NULL,
 	mode TEXT NOT NULL,
@@ -195,29 +177,4 @@ CREATE TRIGGER pulls_state_moves_only_by_its_table_at_insert BEFORE INSERT ON in
 ;
 CREATE TRIGGER pulls_state_moves_only_by_its_table_at_update BEFORE UPDATE OF state ON inventory.pulls
             FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION inventory.pulls_state_moves_only_by_its_table()
-;
-CREATE TABLE inventory.shortages_state_moves (origin text NOT NULL, target text NOT NULL, PRIMARY KEY (origin, target))
-;
-INSERT INTO inventory.shortages_state_moves VALUES ('', 'open'), ('open', 'settled')
-;
-CREATE FUNCTION inventory.shortages_state_moves_only_by_its_table() RETURNS trigger LANGUAGE plpgsql
-            SECURITY DEFINER SET search_path = inventory, pg_temp AS $$
-        BEGIN
-            IF TG_OP = 'INSERT' THEN
-                IF NOT EXISTS (SELECT FROM inventory.shortages_state_moves WHERE origin = '' AND target = NEW.state) THEN
-                    RAISE EXCEPTION 'shortages cannot start as %', NEW.state
-                        USING ERRCODE = 'check_violation', CONSTRAINT = 'shortages_state_moves_only_by_its_table';
-                END IF;
-            ELSIF NOT EXISTS (SELECT FROM inventory.shortages_state_moves WHERE origin = OLD.state AND target = NEW.state) THEN
-                RAISE EXCEPTION 'shortages cannot go from % to %', OLD.state, NEW.state
-                    USING ERRCODE = 'check_violation', CONSTRAINT = 'shortages_state_moves_only_by_its_table';
-            END IF;
-            RETURN NEW;
-        END $$
-;
-CREATE TRIGGER shortages_state_moves_only_by_its_table_at_insert BEFORE INSERT ON inventory.shortages
-            FOR EACH ROW EXECUTE FUNCTION inventory.shortages_state_moves_only_by_its_table()
-;
-CREATE TRIGGER shortages_state_moves_only_by_its_table_at_update BEFORE UPDATE OF state ON inventory.shortages
-            FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION inventory.shortages_state_moves_only_by_its_table()
 ;

@@ -1,0 +1,12 @@
+"""Lines of which some units will not come, or come as another SKU."""
+
+from alembic import op
+
+from shared.migrations import run_sql_file
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    run_sql_file(op, __file__)  # type: ignore[arg-type]

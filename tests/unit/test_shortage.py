@@ -1,0 +1,289 @@
+"""Units that were promised are not there after all: whom it hits, what is offered, and what becomes of it."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from contracts.fulfillment import OrderShipment, ReportShipment
+from contracts.inventory import ReceiveStock, StockReceipt
+from contracts.order import (
+    OrderCancelledEvent,
+    OrderRefundedEvent,
+    OrderShortageEvent,
+    OrderShortageSettledEvent,
+    OrderStockArrivedEvent,
+)
+from contracts.product import DescribeProduct
+from contracts.shortage import AmendShipment, AnswerShortage, Choice, ShortageAnswerRefused
+from contracts.values import FulfillmentStatus
+from contracts.warehousing import CorrectStock
+from services.inventory.tables import RESERVATIONS, SHELVES, SHORT_LINES, SHORTAGES
+from services.orchestrator.tables import RUNS
+from services.order.lifecycle import ItemStatus, OrderState
+from services.order.tables import ITEMS, ORDERS
+from tests.simulation.invariants import broken_now
+from tests.support.checkouts import a_checkout
+from tests.support.world import START, World, finish
+
+
+def a_world(**stock: int) -> World:
+    world = World()
+    receipts = tuple(StockReceipt(sku=sku, warehouse="north", quantity=units) for sku, units in stock.items())
+    world.hears(ReceiveStock(reference="first", receipts=receipts), source="warehouse")
+    product = {"sku": "tea", "substitutes": ["assam"], "lead_days": 10, "as_of": START}
+    world.hears(DescribeProduct.model_validate(product), source="ops")
+    return world
+
+
+def lose(world: World, units: int, sku: str = "tea", reference: str = "broken") -> None:
+    fact = CorrectStock(reference=reference, sku=sku, warehouse="north", delta=-units, reason="broken", by="ann")
+    world.hears(fact, source="ops")
+
+
+def told(world: World, type_: type[Any]) -> list[Any]:
+    return [event for event in world.told("demo-shop") if isinstance(event, type_)]
+
+
+def answer(world: World, choice: Choice, substitute: str | None = None, **changes: Any) -> None:
+    [*_, short] = told(world, OrderShortageEvent)
+    wish = {"order_id": short.order_id, "shortage_id": short.detail["shortage_id"], "choice": choice}
+    world.hears(AnswerShortage.model_validate({**wish, "substitute": substitute} | changes))
+
+
+def order_of(world: World, checkout_id: str) -> Any:
+    [order] = [row for row in world.store("order").rows(ORDERS) if row.checkout_id == checkout_id]
+    return order
+
+
+def shelf(world: World, sku: str = "tea") -> tuple[int, int, int, int]:
+    row = world.store("inventory").row(SHELVES, sku, "north")
+    return row.on_hand, row.held, row.allocated, row.short
+
+
+def shipments(world: World) -> list[tuple[UUID, list[tuple[str, int]]]]:
+    """As the warehouse knows them: what was ordered, as it was amended."""
+    known: dict[UUID, list[tuple[str, int]]] = {}
+    for said in world.said_to("warehouse.orders"):
+        if isinstance(said, OrderShipment | AmendShipment):
+            known[said.fulfillment_id] = [(pick.sku, pick.quantity) for pick in said.picks]
+    return [(id_, picks) for id_, picks in known.items() if picks]
+
+
+def deliver(world: World) -> None:
+    for id_, _ in shipments(world):
+        for status in (FulfillmentStatus.ACKNOWLEDGED, FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED):
+            report = ReportShipment(
+                report_id=f"{id_}/{status}", fulfillment_id=id_, status=status, occurred_at=world.now
+            )
+            world.hears(report, source="warehouse")
+
+
+def paid_back(world: World) -> int:
+    return sum(payment["refunded_minor"] for payment in world.provider.books()["payments"])
+
+
+def ended(world: World) -> bool:
+    runs_over = all(run.changing is None for run in world.store("orchestrator").rows(RUNS))
+    shelves_whole = all(row.short == 0 for row in world.store("inventory").rows(SHELVES))
+    return runs_over and shelves_whole and broken_now(world) == []
+
+
+def test_the_last_promise_is_hit_first_and_no_more_than_is_missing() -> None:
+    world = a_world(tea=6, assam=5)
+    for number in (1, 2, 3):
+        world.hears(a_checkout(f"c-{number}", {"tea": 2}))
+    lose(world, 3)
+    assert [(event.checkout_id, event.detail["quantity"]) for event in told(world, OrderShortageEvent)] == [
+        ("c-3", "2"),
+        ("c-2", "1"),
+    ]
+    assert shelf(world) == (3, 0, 3, 0), "what they are asked for is not promised any more"
+    assert {(id_, tuple(picks)) for id_, picks in shipments(world)} == {
+        (id_, (("tea", units),)) for (id_, _), units in zip(shipments(world), (2, 1), strict=True)
+    }
+
+
+def test_silence_is_the_money_back() -> None:
+    world = a_world(tea=5)
+    world.hears(a_checkout("c-1", {"tea": 5}, unit_price_minor=1_000, tax_minor=101, shipping_minor=490))
+    lose(world, 2)
+    world.passes(hours=47)
+    assert paid_back(world) == 0
+    world.passes(hours=2)
+    assert paid_back(world) == 2_040, "two fifths of the line with its tax, to the cent"
+    [settled] = told(world, OrderShortageSettledEvent)
+    assert (settled.detail["outcome"], settled.detail["refund_minor"]) == ("refund", "2040")
+    assert told(world, OrderRefundedEvent)[-1].refunded_minor == 2_040
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED
+    assert shelf(world) == (0, 0, 0, 0) and ended(world)
+
+
+def test_two_refunds_of_a_line_add_up_to_the_line() -> None:
+    world = a_world(tea=3)
+    world.hears(a_checkout("c-1", {"tea": 3}, unit_price_minor=333, tax_minor=2, shipping_minor=0))
+    for times in range(3):
+        lose(world, 1, reference=f"broken-{times}")
+        answer(world, Choice.REFUND)
+    order = order_of(world, "c-1")
+    assert (order.state, order.refunded_minor, paid_back(world)) == (OrderState.CANCELLED, 1_001, 1_001)
+    [reservation] = world.store("inventory").rows(RESERVATIONS)
+    assert reservation.status == "released" and ended(world)
+    assert told(world, OrderCancelledEvent)[0].reason == "shortage"
+
+
+def test_when_nothing_is_left_the_shipping_goes_back_too() -> None:
+    world = a_world(tea=2)
+    world.hears(a_checkout("c-1", {"tea": 2}, shipping_minor=490))
+    lose(world, 2)
+    answer(world, Choice.REFUND)
+    order = order_of(world, "c-1")
+    assert order.state is OrderState.CANCELLED and paid_back(world) == order.total_minor
+    assert shipments(world) == [] and ended(world)
+
+
+def test_a_substitute_comes_at_the_same_price() -> None:
+    world = a_world(tea=2, assam=5)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    lose(world, 1)
+    answer(world, Choice.SUBSTITUTE, "assam")
+    assert shelf(world, "assam") == (5, 0, 1, 0)
+    assert sorted(picks for _, picks in shipments(world)) == [[("assam", 1)], [("tea", 1)]]
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED
+    assert paid_back(world) == 0 and ended(world)
+
+
+def test_a_substitute_that_is_gone_is_the_money_back() -> None:
+    world = a_world(tea=2, assam=1)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    lose(world, 2)
+    answer(world, Choice.SUBSTITUTE, "assam")
+    assert told(world, OrderShortageSettledEvent)[0].detail["outcome"] == "refund"
+    assert order_of(world, "c-1").state is OrderState.CANCELLED and ended(world)
+
+
+def test_who_waits_is_served_when_it_comes_and_before_newcomers() -> None:
+    world = a_world(tea=3)
+    world.hears(a_checkout("c-1", {"tea": 3}))
+    lose(world, 3)
+    answer(world, Choice.WAIT)
+    [item] = world.store("order").rows(ITEMS)
+    assert item.status is ItemStatus.BACKORDERED
+    assert told(world, OrderShortageSettledEvent)[0].detail["outcome"] == "wait"
+    world.hears(a_checkout("c-2", {"tea": 1}))
+    receipt = StockReceipt(sku="tea", warehouse="north", quantity=3)
+    world.puts(ReceiveStock(reference="second", receipts=(receipt,)), source="warehouse")
+    world.hears(a_checkout("c-3", {"tea": 1}))
+    assert [event.checkout_id for event in told(world, OrderStockArrivedEvent)] == ["c-1"]
+    assert {event.checkout_id for event in told(world, OrderCancelledEvent)} == {"c-2", "c-3"}
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
+
+
+def test_what_has_left_was_there_and_somebody_else_is_asked() -> None:
+    world = a_world(tea=4)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    world.hears(a_checkout("c-2", {"tea": 2}))
+    (_, _), (last, _) = shipments(world)
+    report = ReportShipment(report_id="r", fulfillment_id=last, status=FulfillmentStatus.LABELED, occurred_at=world.now)
+    world.hears(report, source="warehouse")
+    lose(world, 2)
+    assert [event.checkout_id for event in told(world, OrderShortageEvent)] == ["c-1"]
+    assert {line.state.value for line in world.store("inventory").rows(SHORT_LINES)} == {"kept", "taken_back"}
+    answer(world, Choice.REFUND)
+    deliver(world)
+    assert order_of(world, "c-2").state is OrderState.DELIVERED and ended(world)
+
+
+def test_a_hold_that_is_not_paid_is_simply_over() -> None:
+    world = a_world(tea=2)
+    world.hears(a_checkout("c-1", {"tea": 2}, token=None))
+    lose(world, 1)
+    assert [(event.checkout_id, event.reason) for event in told(world, OrderCancelledEvent)] == [("c-1", "stock_gone")]
+    assert shelf(world) == (1, 0, 0, 0) and ended(world)
+
+
+def test_a_kit_is_short_of_its_part() -> None:
+    world = a_world(tea=4, cup=2)
+    kit = {"sku": "gift", "supply": "kit", "parts": {"tea": 2, "cup": 1}, "as_of": START}
+    world.hears(DescribeProduct.model_validate(kit), source="ops")
+    world.hears(a_checkout("c-1", {"gift": 2}))
+    lose(world, 1)
+    [short] = told(world, OrderShortageEvent)
+    assert (short.detail["sku"], short.detail["quantity"]) == ("gift", "1")
+    assert shelf(world) == (3, 0, 2, 0) and shelf(world, "cup") == (2, 0, 1, 0)
+    answer(world, Choice.WAIT)
+    assert told(world, OrderShortageSettledEvent)[0].detail["outcome"] == "refund", "nobody waits for a kit"
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"shortage_id": UUID(int=1)}, "unknown_shortage"),
+        ({"order_id": UUID(int=1)}, "unknown_shortage"),
+        ({"choice_": Choice.SUBSTITUTE, "substitute_": "gold"}, "substitute_not_offered"),
+    ],
+)
+def test_an_answer_to_something_else_is_refused_by_name(changes: dict[str, Any], reason: str) -> None:
+    world = a_world(tea=2)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    lose(world, 1)
+    choice, substitute = changes.pop("choice_", Choice.REFUND), changes.pop("substitute_", None)
+    answer(world, choice, substitute, **changes)
+    assert [refused.reason for refused in told(world, ShortageAnswerRefused)] == [reason]
+    assert told(world, OrderShortageSettledEvent) == []
+
+
+def test_the_first_answer_counts_and_the_same_again_changes_nothing() -> None:
+    world = a_world(tea=2, assam=2)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    lose(world, 1)
+    answer(world, Choice.SUBSTITUTE, "assam")
+    answer(world, Choice.SUBSTITUTE, "assam")
+    assert told(world, ShortageAnswerRefused) == []
+    answer(world, Choice.REFUND)
+    assert [refused.reason for refused in told(world, ShortageAnswerRefused)] == ["already_answered"]
+    assert len(told(world, OrderShortageSettledEvent)) == 1 and paid_back(world) == 0
+
+
+def test_an_answer_after_the_deadline_is_too_late() -> None:
+    world = a_world(tea=2)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    lose(world, 1)
+    world.passes(hours=49)
+    answer(world, Choice.WAIT)
+    assert [refused.reason for refused in told(world, ShortageAnswerRefused)] == ["already_answered"]
+    assert told(world, OrderShortageSettledEvent)[0].detail["outcome"] == "refund"
+
+
+def test_units_that_come_back_before_anybody_is_asked_settle_it() -> None:
+    world = a_world(tea=2)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    fact = {"sku": "tea", "warehouse": "north", "reason": "mistaken", "by": "ann"}
+    world.puts(CorrectStock.model_validate({"reference": "down", "delta": -1, **fact}), source="ops")
+    world.puts(CorrectStock.model_validate({"reference": "up", "delta": 1, **fact}), source="ops")
+    world.until_quiet()
+    world.passes(seconds=0)
+    assert told(world, OrderShortageEvent) == [] and ended(world)
+    assert {row.state.value for row in world.store("inventory").rows(SHORTAGES)} == {"settled"}
+
+
+def test_a_search_whose_worker_died_is_made_again() -> None:
+    world = a_world(tea=2)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    member = world.members["inventory"]
+    part, member.part = member.part, replace(member.part, effects=())  # nobody searches
+    lose(world, 1)
+    assert [row.state.value for row in world.store("inventory").rows(SHORTAGES)] == ["open"]
+    taken = finish(part.effects[0].take(member.store, 1))
+    assert len(taken) == 1, "a worker has it, and dies"
+    member.part = part
+    world.until_quiet()
+    assert told(world, OrderShortageEvent) == []
+    world.passes(seconds=31)
+    assert [event.checkout_id for event in told(world, OrderShortageEvent)] == ["c-1"]
