@@ -49,6 +49,7 @@ class Storefront:
         self.name = unquote(urlsplit(self.amqp_url).username or "")
         self._door: aio_pika.abc.AbstractExchange | None = None
         self._open, self._stopping = asyncio.Event(), asyncio.Event()
+        self._lost: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._by_checkout: dict[str, list[Said]] = {}
         self._seen: set[str] = set()
@@ -108,8 +109,14 @@ class Storefront:
                 return id_
             except AWAY:
                 if self._door is door:
-                    self._open.clear()
+                    self._leave()
                 await asyncio.sleep(RECONNECT_S)
+
+    def _leave(self) -> None:
+        """What does not take a message is left, also when the connection looks well: a new one will tell."""
+        self._open.clear()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
 
     # -- hearing -------------------------------------------------------------------------------------------------
 
@@ -174,7 +181,7 @@ class Storefront:
         await channel.set_qos(prefetch_count=200)
         queue = await channel.get_queue(f"storefront.{self.name}.events", ensure=False)
         self._door = await channel.get_exchange("waybill.storefront", ensure=False)
-        lost = asyncio.get_running_loop().create_future()
+        self._lost = lost = asyncio.get_running_loop().create_future()
         for closable in (connection, channel):
             closable.close_callbacks.add(lambda *_: None if lost.done() else lost.set_result(None))
 
