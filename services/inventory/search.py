@@ -17,7 +17,7 @@ CONNECT_WITHIN_S: Final = 10.0
 ORDERS: Final = {
     Rule.LATEST: "r.order_id DESC",
     Rule.CUSTOMER_CLASS: "coalesce(r.terms ->> 'customer_class', ''), r.order_id DESC",
-    Rule.SMALLEST_REFUND: "coalesce((r.terms -> 'prices_minor' ->> $1)::bigint, 0), r.order_id DESC",
+    Rule.SMALLEST_REFUND: "coalesce((r.terms -> 'prices_minor' ->> $5)::bigint, 0), r.order_id DESC",
 }
 """The rules of shortages.py, as the database sorts by them."""
 
@@ -35,17 +35,19 @@ class SqlPromiseBook:
         self._url = database_url
         self._sql = f"""
             SELECT r.order_id FROM {SCHEMA}.reservations r
-            WHERE r.status IN ('held', 'committed') AND (r.picks @> $2::jsonb OR r.picks @> ANY($3::jsonb[]))
+            WHERE r.status IN ('held', 'committed') AND (r.picks @> $1::jsonb OR r.picks @> ANY($2::jsonb[]))
               AND NOT EXISTS (SELECT FROM {SCHEMA}.short_lines s
-                              WHERE s.order_id = r.order_id AND s.warehouse = $4 AND s.state IN ('asked', 'kept'))
-            ORDER BY {ORDERS[rule]} LIMIT $5"""
+                              WHERE s.order_id = r.order_id AND s.warehouse = $3 AND s.state IN ('asked', 'kept'))
+            ORDER BY {ORDERS[rule]} LIMIT $4"""
+        self._by_price = rule is Rule.SMALLEST_REFUND
 
     async def promised(self, sku: str, warehouse: str, limit: int) -> Sequence[UUID]:
         connection = await asyncpg.connect(self._url, timeout=CONNECT_WITHIN_S)
         try:
             kits = await connection.fetch(f"SELECT sku FROM {SCHEMA}.products WHERE parts ? $1", sku)
             named = [to_json([{"warehouse": warehouse, "sku": one}]) for one in (sku, *(kit["sku"] for kit in kits))]
-            rows = await connection.fetch(self._sql, sku, named[0], named[1:], warehouse, limit)
+            by = [sku] if self._by_price else []  # PostgreSQL refuses an argument no statement uses
+            rows = await connection.fetch(self._sql, named[0], named[1:], warehouse, limit, *by)
             return [UUID(bytes=row["order_id"].bytes) for row in rows]
         finally:
             await connection.close(timeout=CONNECT_WITHIN_S)

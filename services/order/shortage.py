@@ -25,7 +25,8 @@ def settled(items: Iterable[Item], command: SettleLines) -> Settled:
     moves: list[tuple[Item, ...]] = []
     refund_minor = 0
     for item in sorted(items, key=lambda item: -item.line_no):
-        units = min(left, item.own - min(item.own, item.labeled_quantity)) if item.sku == command.sku else 0
+        # labels are counted whatever SKU they are on: what is packed of a line may be its substitutes
+        units = min(left, item.own, item.wanted - item.labeled_quantity) if item.sku == command.sku else 0
         if not units or not item.live:
             continue
         left -= units

@@ -24,6 +24,8 @@ class Case:
     checkout: dict[str, Any] = field(default_factory=dict)
     order_id: str = ""
     words: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the first event of each topic had to say beyond the state of the order."""
     placed_at: float = 0.0
     confirmed_at: float = 0.0
     said: list[tuple[str, str, str]] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Case:
         first = word not in self.words
         self.answered.add(event.key)
         self.words[word] = self.words.get(word, 0) + 1
+        self.details.setdefault(event.topic, event.body.get("detail", {}))
         self.order_id = self.order_id or str(event.body.get("order_id", ""))
         then = self.scenario.then.get(word)
         said = self.ask(then(self)) if then is not None and first else []
@@ -107,6 +110,8 @@ def word_of(event: Heard) -> str:
             return "refund done" if event.body.get("refunded") else f"refund {reason}"
         case "refused" | "cancelled":
             return f"{name} {reason}"
+        case "shortage_settled":
+            return f"settled {detail.get('outcome', '')}"
         case "confirmed" if detail:  # by SKU, how many come later, by when and why
             return f"confirmed {', '.join(sorted({said.rpartition(', ')[2] for said in detail.values()}))}"
         case "shipped" if (parcels := len(detail.get("tracking_number", "").split(", "))) > 1:

@@ -19,9 +19,9 @@ from services.ops.invariants import Invariant, Seen, all_hold, check, fetch_book
 from services.ops.quiet import until_quiet
 from services.sandbox.case import Case, Scenario
 from services.sandbox.control import free_port
-from services.sandbox.operators import SUPPLIES, Operators, Supplied
+from services.sandbox.operators import FED, SUPPLIES, Operators, Supplied
 from services.sandbox.processes import Group, check_alive, running, until_started
-from services.sandbox.scenarios import SCENARIOS, cases
+from services.sandbox.scenarios import OVERSOLD, SCENARIOS, cases
 from services.sandbox.servers import Servers
 from services.sandbox.shopper import Heard, Saying, Shopper
 from shared.provision import SERVICES
@@ -36,6 +36,8 @@ SHORT_TIMES: Final[Mapping[str, str]] = {
     "ORCHESTRATOR_RETRY_FOR_S": "6",
     "RETURN_WINDOW_S": "2",
     "WAREHOUSE_PACE_S": "0.05",
+    "WAREHOUSE_MISSING": ",".join(f"{FED}/{sku}" for sku in OVERSOLD.values()),
+    "SHORTAGE_ANSWER_S": "8",
     "SANDBOX_PROVIDER_SETTLE_AFTER_S": "1",
 }
 """What usually takes minutes takes seconds, by setting."""
@@ -280,7 +282,7 @@ class Demo:
         """What is waited for comes, each when all who wait for it were promised it."""
         return [
             asyncio.create_task(self._supply_when(word, self.shop.of(name), supplied))
-            for name, (word, supplied) in SUPPLIES.items()
+            for name, word, supplied in SUPPLIES
         ]
 
     async def _supply_when(self, word: str, of: Sequence[Case], supplied: Supplied) -> None:

@@ -40,10 +40,12 @@ from services.sandbox.scenarios import (
     KIT,
     KIT_PARTS,
     MADE_TO_ORDER,
+    OVERSOLD,
     PREORDERED,
     RETURNED,
     SCARCE,
     SCARCE_UNITS,
+    SUBSTITUTE,
     UNITS_LATER,
 )
 from shared.ids import new_id
@@ -71,11 +73,13 @@ STOCK: Final[Mapping[tuple[str, str], int]] = {
     (PREORDERED, "leipzig"): PLENTY,  # there before its date, and kept until then
     **{(part, "lyon"): PLENTY for part in KIT_PARTS},
     (RETURNED, "leipzig"): PLENTY,
+    **{(sku, FED): PLENTY for sku in (*OVERSOLD.values(), SUBSTITUTE)},
 }
 PRODUCTS: Final[Sequence[Mapping[str, Any]]] = (
     {"sku": BACKORDERED, "supply": Supply.BACKORDER, "limit": PLENTY, "lead_days": 14},
     {"sku": MADE_TO_ORDER, "supply": Supply.MADE_TO_ORDER, "lead_days": 21},
     {"sku": KIT, "supply": Supply.KIT, "parts": KIT_PARTS},
+    *({"sku": sku, "substitutes": (SUBSTITUTE,)} for sku in OVERSOLD.values()),
 )
 
 
@@ -84,6 +88,7 @@ class Operators:
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self.env, self.folder = env, folder
+        self._feeds, self._feeding = 0, asyncio.Lock()
 
     async def stock(self) -> None:
         """Warehouses, products and a source are described, goods arrive, and some go on to another warehouse; returns
@@ -133,6 +138,15 @@ class Operators:
                 message = aio_pika.Message(body, headers=dict(headers), delivery_mode=2)
                 await exchange.publish(message, "inventory", mandatory=True)
 
+    async def feed(self, sku: str, more: int) -> None:
+        """The ERP says that so many more of a SKU lie in its warehouse than before, or fewer."""
+        async with self._feeding:  # a source says one thing after the other
+            self._feeds += 1
+            file = self.folder / f"{ERP}-{self._feeds}.csv"
+            file.write_text(f"sku,warehouse,quantity\n{sku},{FED},{more}\n")
+            what = ("--source", ERP, "--sequence", str(self._feeds), "--mode", "delta", "--json")
+            await self.oms("feed", "import", str(file), *what)
+
     async def oms(self, *arguments: str) -> None:
         """A command as it is typed; its last words if it fails."""
         running = await asyncio.create_subprocess_exec(
@@ -181,9 +195,21 @@ def _head(type_: str) -> dict[str, str]:
 
 async def _feed(operators: Operators, cases: Sequence[Case]) -> None:
     """The ERP's file says how many more lie there."""
-    file = operators.folder / "demo-erp.csv"
-    file.write_text(f"sku,warehouse,quantity\n{BACKORDERED},{FED},{UNITS_LATER * len(cases)}\n")
-    await operators.oms("feed", "import", str(file), "--source", ERP, "--sequence", "1", "--mode", "delta", "--json")
+    await operators.feed(BACKORDERED, UNITS_LATER * len(cases))
+
+
+def _missing(sku: str) -> "Supplied":
+    async def sync(operators: Operators, cases: Sequence[Case]) -> None:
+        """The ERP's file says that nothing lies there any more."""
+        await operators.feed(sku, -PLENTY)
+
+    return sync
+
+
+async def _found(operators: Operators, cases: Sequence[Case]) -> None:
+    """More of it comes, to another warehouse."""
+    more = receipts("demo-more", {(OVERSOLD["oversold, waits"], "osaka"): len(cases)})
+    await operators.tell(ReceiveStock.model_validate(more))
 
 
 async def _release(operators: Operators, cases: Sequence[Case]) -> None:
@@ -218,10 +244,12 @@ async def _take_back(operators: Operators, cases: Sequence[Case]) -> None:
 
 
 Supplied = Callable[[Operators, Sequence[Case]], Awaitable[None]]
-SUPPLIES: Final[Mapping[str, tuple[str, Supplied]]] = {
-    # scenario          when all its cases have heard    this is done
-    "backorder": ("confirmed backorder", _feed),
-    "pre-order": ("confirmed preorder", _release),
-    "made to order": ("confirmed production", _make),
-    "returned goods": ("delivered", _take_back),
-}
+SUPPLIES: Final[Sequence[tuple[str, str, Supplied]]] = (
+    # scenario         when all its cases have heard    this is done
+    ("backorder", "confirmed backorder", _feed),
+    ("pre-order", "confirmed preorder", _release),
+    ("made to order", "confirmed production", _make),
+    ("returned goods", "delivered", _take_back),
+    *((name, "processing", _missing(sku)) for name, sku in OVERSOLD.items()),
+    ("oversold, waits", "settled wait", _found),
+)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from contracts.checkout import PlaceCheckout, ProvidePayment, ReplayOrderEvents, RequestRefund
+from contracts.shortage import AnswerShortage, Choice
 from contracts.values import MAX_QUANTITY
 from services.sandbox.carts import GOODS, Line, cart
 from services.sandbox.case import BAD, Case, Scenario
@@ -20,6 +21,14 @@ BACKORDERED, PREORDERED, MADE_TO_ORDER = "LAMP-LATER", "BOOK-UNRELEASED", "CHAIR
 KIT: Final = "SET-FOR-TWO"
 KIT_PARTS: Final = {"SET-POT": 1, "SET-CUP": 2}
 RETURNED: Final = "HAT-RETURNED"
+OVERSOLD: Final = {
+    "oversold, exchanged": "RUG-WOVEN",
+    "oversold, waits": "RUG-KNOTTED",
+    "oversold, money back": "RUG-TUFTED",
+    "oversold, no answer": "RUG-FELTED",
+}
+"""Scenario -> what a sync will say is not there after all."""
+SUBSTITUTE: Final = "RUG-BRAIDED"
 UNITS_LATER: Final = 2
 """Of what is not there, each buyer wants so many."""
 NOWHERE: Final = "0195567a-0000-7000-8000-00000000dead"
@@ -88,6 +97,15 @@ def _refund_of_nothing(case: Case) -> list[Saying]:
 def _pays_for_nothing(case: Case) -> list[Saying]:
     payment = {"checkout_id": case.key, "payment": {"method": "card", "token": "tok_ok"}}
     return [Saying(ProvidePayment.full_type, json.dumps(payment).encode(), new_message_id())]
+
+
+def _chooses(choice: Choice) -> Callable[[Case], list[Saying]]:
+    def answer(case: Case) -> list[Saying]:
+        body = {"order_id": case.order_id, "shortage_id": case.details["order.shortage"]["shortage_id"]}
+        body |= {"choice": choice.value} | ({"substitute": SUBSTITUTE} if choice is Choice.SUBSTITUTE else {})
+        return [Saying(AnswerShortage.full_type, json.dumps(body).encode(), new_message_id())]
+
+    return answer
 
 
 def _replays(case: Case) -> list[Saying]:
@@ -166,6 +184,8 @@ def _never_stored(rng: random.Random) -> list[Line]:
 
 # -- the table -----------------------------------------------------------------------------------------------------
 
+MORE: Final = frozenset({"oversold, money back"})
+"""Where something else is in the cart."""
 DELIVERED: Final = ("accepted", "confirmed", "delivered")
 
 
@@ -220,6 +240,21 @@ SCENARIOS: Final = (
              moves={("ship", part): units for part, units in KIT_PARTS.items()}),
     Scenario("returned goods", "back on the shelf", 4, (DELIVERED,), _places("tok_ok", _these(Line(RETURNED, 1))),
              moves={("ship", RETURNED): 1, ("restock", RETURNED): 1}),
+    # what was promised, and is not there after all
+    *(
+        Scenario(name, what, 3, (ends,), _places("tok_ok", _these(Line(OVERSOLD[name], 1), and_another=name in MORE)),
+                 {"shortage": _chooses(choice)} if choice else {})
+        for name, what, choice, ends in (
+            ("oversold, exchanged", "a sync; another SKU is taken", Choice.SUBSTITUTE,
+             ("accepted", "confirmed", "processing", "shortage", "settled substitute", "delivered")),
+            ("oversold, waits", "a sync; waits for more", Choice.WAIT,
+             ("accepted", "confirmed", "processing", "shortage", "settled wait", "stock_arrived", "delivered")),
+            ("oversold, money back", "a sync; the rest is sent", Choice.REFUND,
+             ("accepted", "confirmed", "processing", "shortage", "settled refund", "refunded", "delivered")),
+            ("oversold, no answer", "a sync; all the money back", None,
+             ("accepted", "confirmed", "processing", "shortage", "settled refund", "cancelled shortage", "refunded")),
+        )
+    ),
     # money back
     Scenario("refunded in full", "asked twice, given back once", 8, ((*DELIVERED, "refund done", "refunded"),),
              _places("tok_ok"), {"confirmed": _refunds(lambda total: total)}),

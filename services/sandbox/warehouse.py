@@ -3,6 +3,8 @@
 Report ids and message ids follow from the shipment and the step, so that whatever is said again (after a timeout, a
 broken connection, a restart of the broker or of this process) is recognised as said before. The next step of a shipment
 is only reported when the broker has confirmed the one before.
+
+What a picker does not find (`missing`) stops its shipment, until word comes to send it without, or not at all.
 """
 
 import argparse
@@ -23,7 +25,8 @@ from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from contracts.fulfillment import OrderShipment, ReportShipment
-from contracts.values import FulfillmentStatus
+from contracts.shortage import AmendShipment
+from contracts.values import FulfillmentStatus, Pick
 from shared.envelope import from_headers, head_of, open_envelope, to_headers
 from shared.tasks import cancel_all
 from shared.topology import WAREHOUSES
@@ -73,6 +76,18 @@ class Shipment:
     cause: Mapping[str, str]
     doubled: bool
     step: int = 0
+    revision: int = 0
+    picks: tuple[Pick, ...] = ()
+    halted: bool = False
+    """In front of an empty shelf."""
+
+    def __post_init__(self) -> None:
+        self.picks = self.order.picks
+
+    def amend(self, to: AmendShipment) -> None:
+        """The highest revision counts."""
+        if to.revision > self.revision:
+            self.revision, self.picks = to.revision, to.picks
 
     @property
     def id(self) -> UUID:
@@ -81,6 +96,11 @@ class Shipment:
     @property
     def steps(self) -> tuple[FulfillmentStatus, ...]:
         return STEPS_OF_KITS if self.order.kits else STEPS
+
+    @property
+    def is_over(self) -> bool:
+        """Delivered, or called off."""
+        return self.step >= len(self.steps) or not self.picks
 
     @property
     def tracking_number(self) -> str:
@@ -92,6 +112,8 @@ class SandboxWarehouse:
     """`pace_s` between the steps of a shipment; None keeps every order and reports nothing."""
 
     pace_s: float | None = 0.2
+    missing: frozenset[str] = frozenset()
+    """``warehouse/sku``: what no picker finds there."""
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     shipments: dict[UUID, Shipment] = field(default_factory=dict, init=False)
     reported: int = field(default=0, init=False)
@@ -99,6 +121,7 @@ class SandboxWarehouse:
 
     def __post_init__(self) -> None:
         self._user = ""
+        self._amended: dict[UUID, AmendShipment] = {}
         self._calendar: list[tuple[float, int, Shipment]] = []
         self._ticket = itertools.count()
         self._woken = asyncio.Event()
@@ -130,7 +153,7 @@ class SandboxWarehouse:
     @property
     def waiting(self) -> int:
         """Shipments that still have steps to report."""
-        return sum(shipment.step < len(shipment.steps) for shipment in self.shipments.values())
+        return sum(not shipment.is_over for shipment in self.shipments.values())
 
     # -- connection ----------------------------------------------------------------------------------------------
 
@@ -181,15 +204,19 @@ class SandboxWarehouse:
         try:
             envelope = from_headers(message.headers, message.body)
             order = open_envelope(envelope)
-            if not isinstance(order, OrderShipment):
+            if not isinstance(order, OrderShipment | AmendShipment):
                 raise ValueError(f"a warehouse ships; it does not understand {envelope.type}")
         except Exception as error:  # noqa: BLE001 - whatever it is, this warehouse does not understand it
             log.warning("order refused: %s", error)
             await self._settle(message.reject(requeue=False))
             return
-        if order.fulfillment_id not in self.shipments:
+        if isinstance(order, AmendShipment):
+            self._amend(order)
+        elif order.fulfillment_id not in self.shipments:
             doubled = len(self.shipments) % DOUBLED_EVERY == DOUBLED_EVERY - 1
             shipment = Shipment(order, envelope.head, doubled)
+            if (amended := self._amended.pop(shipment.id, None)) is not None:
+                shipment.amend(amended)
             self.shipments[shipment.id] = shipment
             if len(self.shipments) > REMEMBERED:
                 del self.shipments[next(iter(self.shipments))]
@@ -197,6 +224,23 @@ class SandboxWarehouse:
                 self._schedule(shipment, 0.0)
             self._stirred.set()
         await self._settle(message.ack())
+
+    def _amend(self, to: AmendShipment) -> None:
+        """It may come before the order that it changes."""
+        shipment = self.shipments.get(to.fulfillment_id)
+        if shipment is None:
+            known = self._amended.get(to.fulfillment_id)
+            if known is None or known.revision < to.revision:
+                self._amended[to.fulfillment_id] = to
+            return
+        shipment.amend(to)
+        if shipment.halted and not self._lacks(shipment):
+            shipment.halted = False
+            self._schedule(shipment, 0.0)
+        self._stirred.set()
+
+    def _lacks(self, shipment: Shipment) -> bool:
+        return any(f"{pick.warehouse}/{pick.sku}" in self.missing for pick in shipment.picks)
 
     @staticmethod
     async def _settle(settling: Coroutine[Any, Any, None]) -> None:
@@ -228,6 +272,11 @@ class SandboxWarehouse:
 
     async def _take_step(self, shipment: Shipment) -> None:
         try:
+            if shipment.is_over:
+                return  # called off meanwhile
+            if shipment.steps[shipment.step] is FulfillmentStatus.PACKED and self._lacks(shipment):
+                shipment.halted = True
+                return
             report = self._report(shipment, shipment.step)
             for _ in range(2 if shipment.doubled else 1):
                 await self._say(report, shipment)

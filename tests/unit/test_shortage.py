@@ -71,8 +71,11 @@ def shipments(world: World) -> list[tuple[UUID, list[tuple[str, int]]]]:
     return [(id_, picks) for id_, picks in known.items() if picks]
 
 
-def deliver(world: World) -> None:
-    for id_, _ in shipments(world):
+def deliver(world: World, *skus: str) -> None:
+    """All that is under way, or shipments that hold these."""
+    for id_, picks in shipments(world):
+        if skus and not any(sku in skus for sku, _ in picks):
+            continue
         for status in (FulfillmentStatus.ACKNOWLEDGED, FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED):
             report = ReportShipment(
                 report_id=f"{id_}/{status}", fulfillment_id=id_, status=status, occurred_at=world.now
@@ -154,6 +157,19 @@ def test_a_substitute_comes_at_the_same_price() -> None:
     deliver(world)
     assert order_of(world, "c-1").state is OrderState.DELIVERED
     assert paid_back(world) == 0 and ended(world)
+
+
+def test_a_delivered_substitute_does_not_hide_that_the_rest_is_missing() -> None:
+    """Found by the simulator, seed 4744: what was labeled counted as the line's own SKU, and no money went back."""
+    world = a_world(tea=2, assam=5)
+    world.hears(a_checkout("c-1", {"tea": 2}, unit_price_minor=700, tax_minor=0, shipping_minor=0))
+    lose(world, 1)
+    answer(world, Choice.SUBSTITUTE, "assam")
+    deliver(world, "assam")
+    lose(world, 1, reference="also-broken")
+    answer(world, Choice.REFUND)
+    assert (order_of(world, "c-1").state, paid_back(world)) == (OrderState.DELIVERED, 700)
+    assert ended(world)
 
 
 def test_a_substitute_that_is_gone_is_the_money_back() -> None:
