@@ -218,7 +218,8 @@ SCENARIOS: Final = (
     Scenario("pending, then failed", "the provider says no, later", 8,
              (("accepted", "cancelled payment_declined"),), _places("tok_pending_then_failed")),
     Scenario("abandoned payment", "the reservation expires", 10,
-             (("accepted", "payment_pending", "cancelled expired"),), _places(None), idles=True),
+             (("accepted", "payment_pending", "cancelled expired"),
+              ("accepted", "payment_pending", "cancelled no_payment")), _places(None), idles=True),  # two clocks
     Scenario("short stock", "more than there is", 8, (("accepted", "cancelled stock_short"),),
              _places("tok_ok", _too_many)),
     Scenario("the last units", f"{SCARCE_UNITS} units, more buyers", 12,
