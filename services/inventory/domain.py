@@ -412,10 +412,13 @@ def give_instead(reservation: Reservation, taken: tuple[Taken, ...]) -> Decided:
 
 
 def wait_instead(reservation: Reservation, wish: Later) -> Decided:
-    """The same units, later."""
+    """The same units, later. Who waits for some of it already waits for all of it, in the place they have."""
     again = _promised_again(reservation)
     standing = [one for one in again.later if one.sku == wish.sku]
-    more = wish._replace(quantity=wish.quantity + sum(one.quantity for one in standing))
+    more = wish._replace(
+        quantity=wish.quantity + sum(one.quantity for one in standing),
+        promised_at=min(one.promised_at for one in (wish, *standing)),
+    )
     later = (*(one for one in again.later if one.sku != wish.sku), more)
     return Decided(replace(again, waits=waiting.as_json(later)), queues=(more,), unqueues=tuple(standing))
 

@@ -1,6 +1,7 @@
 """Units that were promised are not there after all: whom it hits, what is offered, and what becomes of it."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from contracts.product import DescribeProduct
 from contracts.shortage import AmendShipment, AnswerShortage, Choice, ShortageAnswerRefused
 from contracts.values import FulfillmentStatus
 from contracts.warehousing import CorrectStock
-from services.inventory.tables import RESERVATIONS, SHELVES, SHORT_LINES, SHORTAGES
+from services.inventory.tables import RESERVATIONS, SHELVES, SHORT_LINES, SHORTAGES, WAITING_LINES
 from services.orchestrator.tables import RUNS
 from services.order.lifecycle import ItemStatus, OrderState
 from services.order.tables import ITEMS, ORDERS
@@ -195,6 +196,23 @@ def test_who_waits_is_served_when_it_comes_and_before_newcomers() -> None:
     world.hears(a_checkout("c-3", {"tea": 1}))
     assert [event.checkout_id for event in told(world, OrderStockArrivedEvent)] == ["c-1"]
     assert {event.checkout_id for event in told(world, OrderCancelledEvent)} == {"c-2", "c-3"}
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
+
+
+def test_who_waits_already_waits_for_all_of_it() -> None:
+    """Found by the simulator, seed 100025: the line joined its queue a second time before it had left it."""
+    world = a_world(tea=3)
+    world.hears(a_checkout("c-1", {"tea": 3}))
+    for reference in ("broken", "broken-too"):
+        lose(world, 1, reference=reference)
+        answer(world, Choice.WAIT)
+        world.passes(hours=1)
+    [line] = world.store("inventory").rows(WAITING_LINES)
+    assert (line.quantity, line.promised_at) == (2, START + timedelta(days=10))
+    receipt = StockReceipt(sku="tea", warehouse="north", quantity=2)
+    world.hears(ReceiveStock(reference="more", receipts=(receipt,)), source="warehouse")
+    assert sorted(picks for _, picks in shipments(world)) == [[("tea", 1)], [("tea", 2)]]
     deliver(world)
     assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
 

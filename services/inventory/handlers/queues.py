@@ -87,18 +87,18 @@ def stock_arrived(
 
 
 def change_queues(rows: Rows, decided: Decided, leaves: str = "withdraw") -> None:
-    """Lines join or leave, and the books with them."""
+    """Lines leave or join, and the books with them. One that waits for more leaves first, and joins again."""
     order_id = decided.reservation.order_id
-    for wish in decided.queues:
-        before = rows.looked_for(WAITING_LINES, (order_id, wish.sku))  # not of a first hold: it has no lines yet
-        standing = rows.get(WAITING_LINES, order_id, wish.sku) if before else None
-        rows.put(waiting.queued(standing, order_id, wish))
-        _book(rows, wish, wish.quantity)
     for wish in decided.unqueues:
         line = rows.get(WAITING_LINES, order_id, wish.sku)
         assert line is not None, f"{order_id} waits for {wish.sku}, and is in no queue"
         rows.put(waiting.left_queue(line, leaves))
         _book(rows, wish, -wish.quantity)
+    for wish in decided.queues:
+        before = rows.looked_for(WAITING_LINES, (order_id, wish.sku))  # not of a first hold: it has no lines yet
+        standing = rows.get(WAITING_LINES, order_id, wish.sku) if before else None
+        rows.put(waiting.queued(standing, order_id, wish))
+        _book(rows, wish, wish.quantity)
 
 
 def freed(rows: Rows, turns: Iterable[UnitsTurn]) -> list[Message]:
