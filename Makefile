@@ -25,7 +25,7 @@ test: $(VENV)/.ready ## every test but the long ones (TESTS="tests/unit -k name"
 	@$(BIN)/pytest -m "not soak" $(or $(TESTS),tests)
 
 chaos: $(VENV)/.ready ## kills, stops and cuts under load, each 20 times over at least 500 orders (ROUNDS=3 for fewer)
-	@WAYBILL_CHAOS_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -v $(or $(TESTS),tests/chaos)
+	@WAYBILL_CHAOS_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -v -o faulthandler_timeout=7200 $(or $(TESTS),tests/chaos)
 
 soak: $(VENV)/.ready ## the long versions of simulation and property tests
 	@$(BIN)/pytest -m soak $(or $(TESTS),tests)

@@ -78,13 +78,15 @@ def items_of(command: PlaceOrder) -> list[Item]:
 def counted(items: Sequence[Item], shipments: Sequence[Shipment]) -> list[Item]:
     """The lines with what their shipments carry of them, status not moved yet.
 
-    Two lines of one SKU are filled in line order: a box does not say which line it is for.
+    Two lines of one SKU are filled in line order: a box does not say which line it is for. Units are a line's own SKU
+    first and somebody's substitute after that, and what is complete stays so.
     """
-    labeled, left, arrived = goods(shipments, LABELED), goods(shipments, LEFT), goods(shipments, ARRIVED)
+    listed = sorted(items, key=lambda item: item.line_no)
+    dealt = [_deal(goods(shipments, statuses), listed) for statuses in (LABELED, LEFT, ARRIVED)]
     found = []
-    for item in sorted(items, key=lambda item: item.line_no):
+    for item in listed:
         if item.live:
-            counts = _take(labeled, item), _take(left, item), _take(arrived, item)
+            counts = tuple(units[item.line_no] for units in dealt)
             if counts != (item.labeled_quantity, item.shipped_quantity, item.delivered_quantity):
                 labels, gone, there = counts
                 item = replace(item, labeled_quantity=labels, shipped_quantity=gone, delivered_quantity=there)
@@ -155,15 +157,21 @@ def _target(item: Item, asked: dict[str, int]) -> ItemStatus:
     return item.status
 
 
-def _take(units: dict[str, int], item: Item) -> int:
-    """What a box has of a line's own SKU and of what was sent instead."""
-    taken = 0
-    for sku, wanted in ((item.sku, item.own), *item.substitutes.items()):
-        found = min(units.get(sku, 0), wanted)
-        if found:
-            units[sku] -= found
-            taken += found
-    return taken
+def _deal(units: dict[str, int], items: Sequence[Item]) -> dict[int, int]:
+    """By line, how many of these units are for it."""
+    live = [item for item in items if item.live]
+    dealt = {item.line_no: _take(units, item.sku, item.own) for item in live}
+    for item in sorted(live, key=lambda item: item.wanted - item.delivered_quantity):
+        for sku, wanted in item.substitutes.items():
+            dealt[item.line_no] += _take(units, sku, wanted)
+    return dealt
+
+
+def _take(units: dict[str, int], sku: str, wanted: int) -> int:
+    found = min(units.get(sku, 0), wanted)
+    if found:
+        units[sku] -= found
+    return found
 
 
 _POSSIBLE: Final = frozenset((origin, on) for origin, on, _ in ITEM.moves)

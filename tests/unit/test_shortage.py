@@ -173,6 +173,18 @@ def test_a_delivered_substitute_does_not_hide_that_the_rest_is_missing() -> None
     assert ended(world)
 
 
+def test_a_substitute_takes_nothing_from_the_line_that_wanted_it_itself() -> None:
+    """Found by the simulator, seed 102676: the first line's substitute took the unit of the second, delivered line."""
+    world = a_world(tea=1, assam=5)
+    world.hears(a_checkout("c-1", {"tea": 1, "assam": 1}))
+    lose(world, 1)
+    deliver(world, "assam")
+    answer(world, Choice.SUBSTITUTE, "assam")
+    assert sorted(item.delivered_quantity for item in world.store("order").rows(ITEMS)) == [0, 1]
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
+
+
 def test_a_substitute_that_is_gone_is_the_money_back() -> None:
     world = a_world(tea=2, assam=1)
     world.hears(a_checkout("c-1", {"tea": 2}))
