@@ -133,7 +133,7 @@ async def test_a_correction_is_previewed_asked_and_told_with_its_reason(
     assert (shelf(system, "WRONG", "berlin")["on_hand"], shelf(system, "WRONG", "berlin")["short"]) == (5, 3)
     moved = system.json("stock", "moves", "WRONG")["movements"]
     assert [(row["kind"], row["reason"]) for row in moved] == [
-        ("correction", "fell off"), ("commit", None), ("hold", None), ("receipt", None),
+        ("correction", "fell off"), ("allocate", None), ("hold", None), ("receipt", None),
     ]  # fmt: skip
     assert "fell off" in system.text("stock", "moves", "WRONG", "--warehouse", "berlin").replace("\n", " ")
     assert "cannot be missing" in oms(system.env, "stock", "correct", "WRONG", "berlin", "-6", "--reason", "x").stderr
