@@ -24,6 +24,7 @@ from contracts.feeds import ReportStock
 from contracts.fulfillment import OrderShipment, ReportShipment
 from contracts.message import Kind, Message
 from contracts.schemas import description_of, example_of, schema_of
+from contracts.shortage import AmendShipment
 
 VERSION: Final = "0.1.0"
 BINDING: Final = {"bindingVersion": "0.3.0"}
@@ -104,7 +105,7 @@ def _channels() -> Part:
             "address": OrderShipment.heard_by,
             "title": "What a warehouse hears",
             "description": prose.WAREHOUSE_ORDERS,
-            "messages": _references([OrderShipment]),
+            "messages": _references(TO_WAREHOUSES),
             "bindings": {"amqp": {"is": "queue", "queue": _queue(OrderShipment.heard_by), **BINDING}},
         },
     }
@@ -147,6 +148,9 @@ def _exchange(name: str, type_: str) -> Part:
     return {"name": name, "type": type_, "durable": True, "autoDelete": False}
 
 
+TO_WAREHOUSES: Final = (OrderShipment, AmendShipment)
+
+
 # -- operations ----------------------------------------------------------------------------------------------------
 
 
@@ -154,14 +158,14 @@ def _operations() -> Part:
     found: Part = {
         "hearEvents": _operation("receive", "storefrontEvents", events(), "storefront", prose.HEAR_EVENTS),
         "hearShipmentOrders": _operation(
-            "receive", "warehouseOrders", [OrderShipment], "warehouse", prose.HEAR_SHIPMENT_ORDERS
+            "receive", "warehouseOrders", TO_WAREHOUSES, "warehouse", prose.HEAR_SHIPMENT_ORDERS
         ),
         "publishEvents": _operation("send", "publicEvents", events(), "waybill", prose.PUBLISH_EVENTS),
     }
     for message in _travelling():
         if message.kind is Kind.REQUEST:
             found[_verb(message)] = _request(message)
-        elif message.kind in (Kind.COMMAND, Kind.FACT) and message is not OrderShipment:
+        elif message.kind in (Kind.COMMAND, Kind.FACT) and message not in TO_WAREHOUSES:
             found[_verb(message)] = _internal(message)
     return {name: found[name] for name in sorted(found)}
 

@@ -418,7 +418,8 @@ STOREFRONT: Final = (
                  WHERE type = 'waybill.checkout.accepted.v1') a
            LEFT JOIN (SELECT body ->> 'order_id' AS order_id, count(DISTINCT id) AS ends FROM storefront_heard
                       WHERE type = 'waybill.order.confirmed.v1'
-                         OR (type = 'waybill.order.cancelled.v1' AND body ->> 'reason' <> 'shortage') GROUP BY 1) e
+                         OR (type = 'waybill.order.cancelled.v1' AND body ->> 'reason' IS DISTINCT FROM 'shortage')
+                      GROUP BY 1) e
              ON e.order_id = a.order_id""",
         settled=True,
         needs_storefront=True,

@@ -20,27 +20,40 @@ class Settled:
 
 
 def settled(items: Iterable[Item], command: SettleLines) -> Settled:
-    """Units that are not packed yet, from the last line of the SKU backwards."""
+    """Units not packed yet, from the last line backwards: of lines of the SKU, then of lines it was to be sent for."""
     left = command.quantity
     moves: list[tuple[Item, ...]] = []
     refund_minor = 0
-    for item in sorted(items, key=lambda item: -item.line_no):
-        # labels are counted whatever SKU they are on: what is packed of a line may be its substitutes
-        units = min(left, item.own, item.wanted - item.labeled_quantity) if item.sku == command.sku else 0
+    backwards = sorted(items, key=lambda item: (item.sku != command.sku, -item.line_no))
+    for item in backwards:
+        mine = item.own if item.sku == command.sku else item.substitutes.get(command.sku, 0)
+        # labels are counted whatever SKU they are on
+        units = min(left, mine, item.wanted - item.labeled_quantity)
         if not units or not item.live:
             continue
         left -= units
         match command.outcome:
             case Choice.REFUND:
-                after = replace(item, cancelled_quantity=item.cancelled_quantity + units)
+                after = replace(_without(item, command.sku, units), cancelled_quantity=item.cancelled_quantity + units)
                 refund_minor += worth(item, after.cancelled_quantity) - worth(item, item.cancelled_quantity)
                 moves.append((_moved(after, "cancel"),) if not after.wanted else (after,))
             case Choice.SUBSTITUTE if command.substitute is not None:
-                more = item.substitutes.get(command.substitute, 0) + units
-                moves.append((replace(item, substitutes={**item.substitutes, command.substitute: more}),))
-            case _:
+                rest = _without(item, command.sku, units)
+                if command.substitute != item.sku:  # back to what was ordered is no substitute
+                    more = rest.substitutes.get(command.substitute, 0) + units
+                    rest = replace(rest, substitutes={**rest.substitutes, command.substitute: more})
+                moves.append((rest,))
+            case _ if item.sku == command.sku:
                 moves.append(_back_in_the_queue(item) if units == item.wanted else ())
     return Settled(tuple(move for move in moves if move), refund_minor)
+
+
+def _without(item: Item, sku: str, units: int) -> Item:
+    """So many units fewer that come as this SKU, if it is not the line's own."""
+    if sku == item.sku:
+        return item
+    rest = {**item.substitutes, sku: item.substitutes[sku] - units}
+    return replace(item, substitutes={sku: many for sku, many in rest.items() if many})
 
 
 def worth(item: Item, units: int) -> int:

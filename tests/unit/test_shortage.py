@@ -185,6 +185,20 @@ def test_a_substitute_takes_nothing_from_the_line_that_wanted_it_itself() -> Non
     assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
 
 
+def test_a_substitute_that_comes_short_itself_is_settled_on_the_line_it_was_sent_for() -> None:
+    """Found by the simulator, seed 304609: no line of that SKU was left to settle, and the order waited for ever."""
+    world = a_world(tea=2, assam=2)
+    world.hears(a_checkout("c-1", {"tea": 2}, unit_price_minor=700, tax_minor=0, shipping_minor=0))
+    lose(world, 1)
+    answer(world, Choice.SUBSTITUTE, "assam")
+    lose(world, 2, "assam", reference="assam-too")
+    answer(world, Choice.REFUND)
+    [item] = world.store("order").rows(ITEMS)
+    assert (item.cancelled_quantity, item.substitutes, paid_back(world)) == (1, {}, 700)
+    deliver(world)
+    assert order_of(world, "c-1").state is OrderState.DELIVERED and ended(world)
+
+
 def test_a_substitute_that_is_gone_is_the_money_back() -> None:
     world = a_world(tea=2, assam=1)
     world.hears(a_checkout("c-1", {"tea": 2}))

@@ -32,14 +32,17 @@ def shelves_of(rows: Rows, skus: Iterable[str]) -> list[Need]:
 
 def its_shelves(rows: Rows, order_id: UUID, *, frees: bool = False, plans: bool = False) -> list[Need]:
     """The shelves a reservation took from, and the queues it stands in. `frees`: units may become free, so it matters
-    who waits for them. `plans`: an expired one is planned anew, so warehouses are loaded."""
+    who waits for them. `plans`: an expired one is planned anew, so warehouses are loaded; of a hold too, for it
+    may expire earlier in the same batch."""
     reservation = rows.get(RESERVATIONS, order_id)
     if reservation is None:
         return []
     on_shelves = {sku for pick in reservation.taken for sku, _ in pick.units(1)}
     promised = {pick.sku for pick in reservation.taken} | {wish.sku for wish in reservation.later}
     needs = [Need.of(SHELVES, "sku", *on_shelves, *(wish.sku for wish in reservation.later))]
-    expired = reservation.status is ReservationStatus.EXPIRED
+    expired = reservation.status is ReservationStatus.EXPIRED or (
+        plans and reservation.status is ReservationStatus.HELD
+    )
     if reservation.later or expired:
         needs.append(Need.of(WAITING_LINES, "order_id", order_id))
     if expired and plans:
