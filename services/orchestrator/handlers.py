@@ -191,8 +191,10 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         """The customer chose; the first answer counts, and the same one again changes nothing."""
         run = rows.get(RUNS, answer.shortage_id)
         known = run is not None and run.saga == "shortage" and run.storefront == moment.source
-        if run is None or not known or run.order_id != answer.order_id or run.phase is not Phase.COMPLETED:
+        if run is None or not known or run.order_id != answer.order_id or run.phase is Phase.CANCELLED:
             return [_answer_refused(moment, answer, "unknown_shortage")]
+        if run.changing is not None:  # the customer was quicker than the reply that says they were told
+            raise NotYet(BUSY, [_answer_refused(moment, answer, "order_busy")])
         settled = _settlement_of(rows, run)
         chosen = {"choice": answer.choice.value, "substitute": answer.substitute}
         if settled is not None:

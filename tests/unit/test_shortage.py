@@ -1,5 +1,6 @@
 """Units that were promised are not there after all: whom it hits, what is offered, and what becomes of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,13 +18,14 @@ from contracts.order import (
     OrderStockArrivedEvent,
 )
 from contracts.product import DescribeProduct
-from contracts.shortage import AmendShipment, AnswerShortage, Choice, ShortageAnswerRefused
+from contracts.shortage import AlternativesOffered, AmendShipment, AnswerShortage, Choice, ShortageAnswerRefused
 from contracts.values import FulfillmentStatus
 from contracts.warehousing import CorrectStock
 from services.inventory.tables import RESERVATIONS, SHELVES, SHORT_LINES, SHORTAGES, WAITING_LINES
 from services.orchestrator.tables import RUNS
 from services.order.lifecycle import ItemStatus, OrderState
 from services.order.tables import ITEMS, ORDERS
+from shared.relay import Parcel
 from tests.simulation.invariants import broken_now
 from tests.support.checkouts import a_checkout
 from tests.support.world import START, World, finish
@@ -297,6 +299,25 @@ def test_an_answer_to_something_else_is_refused_by_name(changes: dict[str, Any],
     answer(world, choice, substitute, **changes)
     assert [refused.reason for refused in told(world, ShortageAnswerRefused)] == [reason]
     assert told(world, OrderShortageSettledEvent) == []
+
+
+def test_who_answers_before_we_know_that_they_were_told_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the demo: an answer that overtook our own reply was refused, and silence gave the money back."""
+    world = a_world(tea=2)
+    publish = world.publish
+
+    async def withheld(parcels: Sequence[Parcel]) -> list[Parcel]:
+        late = AlternativesOffered.full_type
+        return await publish([one for one in parcels if all(row.head["type"] != late for _, row in one.rows)])
+
+    monkeypatch.setattr(world, "publish", withheld)
+    world.hears(a_checkout("c-1", {"tea": 2}))
+    lose(world, 1)
+    answer(world, Choice.WAIT)
+    monkeypatch.undo()
+    world.passes(minutes=5)
+    assert told(world, ShortageAnswerRefused) == []
+    assert [settled.detail["outcome"] for settled in told(world, OrderShortageSettledEvent)] == ["wait"]
 
 
 def test_the_first_answer_counts_and_the_same_again_changes_nothing() -> None:
