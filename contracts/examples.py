@@ -505,6 +505,7 @@ _FEEDS: tuple[Message, ...] = (
         order_id=ORDER,
         shortage_id=RUN,
         sku="TEA-EARL-GREY",
+        warehouse="north",
         quantity=2,
         choice=Choice.SUBSTITUTE,
         substitute="TEA-ASSAM",

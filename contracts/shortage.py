@@ -140,6 +140,8 @@ class SettleShortage(Command, topic="inventory.settle_shortage", heard_by="inven
     order_id: UUID
     shortage_id: UUID
     sku: Sku
+    warehouse: WarehouseCode
+    """Where they were short: the same SKU may be short elsewhere too."""
     quantity: Units
     choice: Choice
     substitute: Sku | None = None

@@ -330,7 +330,7 @@ def _settlement_of(rows: Rows, shortage: Run) -> Run | None:
 
 def _settle(rows: Rows, moment: Moment, shortage: Run, chosen: dict[str, Any]) -> list[Said]:
     run_id = moment.new_id()
-    short = {name: shortage.request[name] for name in ("order_id", "sku", "quantity", "later")}
+    short = {name: shortage.request[name] for name in ("order_id", "sku", "warehouse", "quantity", "later")}
     asked_for = {**short, **chosen, "settles": str(shortage.id), "run_id": str(run_id)}
     run = replace(_new_run("settlement", run_id, shortage.order_id, moment, asked_for), storefront=shortage.storefront)
     rows.clear_timer(OFFER_TIMER, shortage.id)

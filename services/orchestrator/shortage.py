@@ -121,6 +121,7 @@ class Settlement:
     def settle_shortage(self) -> SettleShortage:
         return SettleShortage(
             **_units(self.asked_for),
+            warehouse=self.asked_for["warehouse"],
             shortage_id=self.shortage_id,
             choice=Choice(self.asked_for["choice"]),
             substitute=self.asked_for["substitute"],

@@ -301,6 +301,24 @@ def test_an_answer_to_something_else_is_refused_by_name(changes: dict[str, Any],
     assert told(world, OrderShortageSettledEvent) == []
 
 
+def test_two_shelves_short_of_one_order_are_settled_one_by_one() -> None:
+    """Found by the simulator, seed 401259: the first answer settled both, and the second found the promise closed."""
+    world = a_world(tea=1)
+    world.hears(ReceiveStock(reference="south", receipts=(StockReceipt(sku="tea", warehouse="south", quantity=1),)))
+    world.hears(a_checkout("c-1", {"tea": 2}, unit_price_minor=700, tax_minor=0, shipping_minor=0))
+    lose(world, 1)
+    fact = CorrectStock(reference="south-too", sku="tea", warehouse="south", delta=-1, reason="broken", by="ann")
+    world.hears(fact, source="ops")
+    [first, _] = told(world, OrderShortageEvent)
+    answer(world, Choice.REFUND, shortage_id=first.detail["shortage_id"])
+    answer(world, Choice.WAIT)
+    receipt = StockReceipt(sku="tea", warehouse="north", quantity=1)
+    world.hears(ReceiveStock(reference="more", receipts=(receipt,)), source="warehouse")
+    deliver(world)
+    assert (order_of(world, "c-1").state, paid_back(world)) == (OrderState.DELIVERED, 700)
+    assert ended(world)
+
+
 def test_who_answers_before_we_know_that_they_were_told_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the demo: an answer that overtook our own reply was refused, and silence gave the money back."""
     world = a_world(tea=2)

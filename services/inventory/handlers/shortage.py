@@ -200,9 +200,9 @@ def settle_shortage(
 ) -> Annotated[list[Said], ShortageSettled, StockArrived]:
     """Do what was chosen, or what is still possible: a substitute that is gone, or a kit to wait for, is money back."""
     reservation = known(rows, command.order_id)
-    for line in rows.where(SHORT_LINES, "order_id", command.order_id):
-        if line.sku == command.sku and line.state is LineState.TAKEN_BACK:
-            rows.put(replace(line, state=SHORT_LINE.to(line.state, "settle")))
+    short = rows.get(SHORT_LINES, command.order_id, command.sku, command.warehouse)
+    if short is not None and short.state is LineState.TAKEN_BACK:
+        rows.put(replace(short, state=SHORT_LINE.to(short.state, "settle")))
     match command.choice:
         case Choice.SUBSTITUTE if command.substitute is not None:
             routing = Routing(rows, moment, policy)
