@@ -21,7 +21,7 @@ STOCKED: Final = ("tea", "cup", "pot")
 KIT, BACKORDERED, PREORDERED = "set", "mug", "game"
 SKUS: Final = (*STOCKED, *STOCKED, KIT, BACKORDERED, PREORDERED, SOLD)
 MAY_WAIT: Final = 6
-"""Units of a SKU that may wait at once; so many arrive in the end, so that nobody waits for ever."""
+"""Units of a SKU that may wait at once. Who is served makes room for others, so more than that may wait in all."""
 RELEASED_AFTER: Final = timedelta(hours=6)
 ENOUGH_AFTER: Final = timedelta(days=20)
 WAREHOUSES: Final = (NORTH, SOUTH)
@@ -179,7 +179,7 @@ def products(start: datetime) -> list[DescribeProduct]:
 
 def deliveries(rng: random.Random, start: datetime) -> list[Word]:
     """What may be waited for, in parts: some while checkouts are under way, the rest days later. Somebody counts a
-    shelf and finds less, or more, than was thought; in the end there is enough for whoever waits on."""
+    shelf and finds less, or more, than was thought; in the end there is enough of everything for whoever waits on."""
     found: list[Word] = []
     for number in range(rng.choice((0, 0, 1, 2))):
         at = start + timedelta(seconds=rng.choice((2.0, 60.0, 1_000.0, 100_000.0)))
@@ -187,7 +187,7 @@ def deliveries(rng: random.Random, start: datetime) -> list[Word]:
         where = rng.choice(WAREHOUSES)
         count = CountStock(reference=f"count-{number}", warehouse=where, counts=counts, as_of=at, by="sim")
         found.append(Word(at, "keeper", count))
-    enough = tuple(StockReceipt(sku=sku, warehouse=NORTH, quantity=20) for sku in STOCKED)
+    enough = tuple(StockReceipt(sku=sku, warehouse=NORTH, quantity=20) for sku in (*STOCKED, BACKORDERED, PREORDERED))
     found.append(Word(start + ENOUGH_AFTER, "warehouse", ReceiveStock(reference="enough", receipts=enough)))
     for sku in (BACKORDERED, PREORDERED):
         left = MAY_WAIT
