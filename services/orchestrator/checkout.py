@@ -1,10 +1,8 @@
 """Checkout: read the table down for the happy path. The pivot is *commit stock*; the race with expiry ends there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from contracts.checkout import CheckoutRefused, PaymentToken
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
@@ -42,24 +40,15 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.values import Address, Destination, Pick, SkuQuantity, Wait
-from services.orchestrator.saga import Phase, Saga, Step, Together
+from services.orchestrator.saga import Phase, RunState, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
-from shared.ids import id_from
 
 GRACE_S: Final = 60.0
 """How long past the hold the run waits for `ReservationExpired` before it gives up by itself."""
 
 
-@dataclass(frozen=True)
-class Checkout:
+class Checkout(RunState):
     """What was asked for, and what was learned on the way."""
-
-    asked_for: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-    @property
-    def order_id(self) -> UUID:
-        return id_from(self.asked_for["order_id"])
 
     @property
     def storefront(self) -> str:
@@ -204,7 +193,7 @@ class Checkout:
                 return message.reason or "expired"
             case StockGone():
                 return "stock_gone"
-        return message.topic.replace(".", "_")
+        return super().reason(message)
 
 
 def _minor(money: Mapping[str, Any] | None) -> int:

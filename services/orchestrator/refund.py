@@ -1,9 +1,6 @@
 """Refund: money is set aside at the order, given back by the provider (the pivot), and settled at the order."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 from contracts.checkout import RefundConcluded
@@ -19,20 +16,12 @@ from contracts.order import (
 )
 from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment
 from contracts.values import Money
-from services.orchestrator.saga import Phase, Saga, Step
+from services.orchestrator.saga import Phase, RunState, Saga, Step
 from shared.consumer import Publish, Said
 from shared.ids import id_from
 
 
-@dataclass(frozen=True)
-class Refund:
-    asked_for: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-    @property
-    def order_id(self) -> UUID:
-        return id_from(self.asked_for["order_id"])
-
+class Refund(RunState):
     @property
     def refund_id(self) -> UUID:
         return id_from(self.asked_for["run_id"])
@@ -71,19 +60,10 @@ class Refund:
     def settle_refund(self) -> SettleRefund:
         return SettleRefund(order_id=self.order_id, refund_id=self.refund_id)
 
-    def learn(self, message: Message) -> Mapping[str, Any]:
-        return {}
-
-    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
-        return now + timedelta(seconds=60)
-
-    def waiting(self, message: Message | None = None) -> Sequence[Said]:
-        return ()
-
     def reason(self, message: Message) -> str:
         if isinstance(message, RefundRefused | PaymentRefundRefused):
             return message.reason
-        return message.topic.replace(".", "_")
+        return super().reason(message)
 
 
 def _ended(state: Refund, phase: Phase, reason: str) -> Sequence[Said]:

@@ -3,30 +3,17 @@
 The units are allocated already, so there is nothing to go back to: the first step is the pivot.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
 from contracts.message import Message
 from contracts.order import LinesReserved, ReserveLines
 from contracts.values import Pick
-from services.orchestrator.saga import Saga, Step
-from shared.consumer import Said
-from shared.ids import id_from
+from services.orchestrator.saga import RunState, Saga, Step
 
 
-@dataclass(frozen=True)
-class Release:
-    asked_for: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-    @property
-    def order_id(self) -> UUID:
-        return id_from(self.asked_for["order_id"])
-
+class Release(RunState):
     @property
     def picks(self) -> tuple[Pick, ...]:
         return tuple(Pick.model_validate(pick) for pick in self.asked_for["picks"])
@@ -40,15 +27,6 @@ class Release:
     def learn(self, message: Message) -> Mapping[str, Any]:
         """Where to, as the order knows it now: the address may have changed while it waited."""
         return {"ship_to": message.ship_to.model_dump(mode="json")} if isinstance(message, LinesReserved) else {}
-
-    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
-        return now + timedelta(seconds=60)
-
-    def waiting(self, message: Message | None = None) -> Sequence[Said]:
-        return ()
-
-    def reason(self, message: Message) -> str:
-        return message.topic.replace(".", "_")
 
 
 RELEASE = Saga(

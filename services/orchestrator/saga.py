@@ -5,13 +5,16 @@ Everything above the pivot can be undone and says by which answer; from the pivo
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from contracts.frame import CommandWithdrawn, KeyReused
 from contracts.message import Message
 from shared.consumer import Said
+from shared.ids import id_from
 from shared.machine import Machine
 
 
@@ -36,8 +39,41 @@ PHASES = Machine(
     ],
 )
 
+LOOK_AGAIN_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A saga's own view of its run: what was asked for and what was learned; its methods make the commands.
+
+    What the engine asks of it is answered here as most sagas do: they learn nothing, wait a minute, and say nothing."""
+
+    asked_for: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @property
+    def order_id(self) -> UUID:
+        return id_from(self.asked_for["order_id"])
+
+    def learn(self, message: Message) -> Mapping[str, Any]:
+        """What an answer adds to the facts."""
+        return {}
+
+    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
+        """When to look again while the run waits for something that takes time."""
+        return now + timedelta(seconds=LOOK_AGAIN_S)
+
+    def waiting(self, message: Message | None = None) -> Sequence[Said]:
+        """What is said when such a wait begins."""
+        return ()
+
+    def reason(self, message: Message) -> str:
+        """Why the run ends, from the answer that ended it."""
+        return message.topic.replace(".", "_")
+
+
 State = Any
-"""A saga's own view of its run: what was asked for and what was learned; its methods make the commands."""
+"""A `RunState` of the saga's own: each step's functions know which."""
 
 
 @dataclass(frozen=True, slots=True)

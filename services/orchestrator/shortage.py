@@ -6,8 +6,7 @@ order; what was chosen is done. From there on it only goes forward.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,22 +30,14 @@ from contracts.shortage import (
     WithdrawUnits,
 )
 from contracts.values import Pick
-from services.orchestrator.saga import Phase, Saga, Step
+from services.orchestrator.saga import Phase, RunState, Saga, Step
 from shared.consumer import Said
 from shared.ids import id_from
 
 
-@dataclass(frozen=True)
-class Shortage:
+class Shortage(RunState):
     """What is short: `UnitsShort`, and until when the customer may answer. The run's id is the shortage's public
     one."""
-
-    asked_for: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-    @property
-    def order_id(self) -> UUID:
-        return id_from(self.asked_for["order_id"])
 
     def withdraw_units(self) -> WithdrawUnits:
         return WithdrawUnits(**_units(self.asked_for), warehouse=self.asked_for["warehouse"])
@@ -64,17 +55,8 @@ class Shortage:
             answer_by=datetime.fromisoformat(self.asked_for["answer_by"]),
         )
 
-    def learn(self, message: Message) -> Mapping[str, Any]:
-        return {}
-
-    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
-        return now + timedelta(seconds=60)
-
-    def waiting(self, message: Message | None = None) -> Sequence[Said]:
-        return ()
-
     def reason(self, message: Message) -> str:
-        return message.reason if isinstance(message, WithdrawRefused) else message.topic.replace(".", "_")
+        return message.reason if isinstance(message, WithdrawRefused) else super().reason(message)
 
 
 def _ended(state: Shortage, phase: Phase, reason: str) -> Sequence[Said]:
@@ -99,16 +81,8 @@ SHORTAGE = Saga(
 )
 
 
-@dataclass(frozen=True)
-class Settlement:
+class Settlement(RunState):
     """What was short, what was chosen (or stands for silence), and what was learned on the way."""
-
-    asked_for: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-    @property
-    def order_id(self) -> UUID:
-        return id_from(self.asked_for["order_id"])
 
     @property
     def shortage_id(self) -> UUID:
@@ -171,15 +145,6 @@ class Settlement:
                     "ship_to": message.ship_to.model_dump(mode="json"),
                 }
         return {}
-
-    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
-        return now + timedelta(seconds=60)
-
-    def waiting(self, message: Message | None = None) -> Sequence[Said]:
-        return ()
-
-    def reason(self, message: Message) -> str:
-        return message.topic.replace(".", "_")
 
 
 SETTLEMENT = Saga(
