@@ -76,8 +76,8 @@ def new_run(saga: str, token: str | None = "tok_ok") -> Run:
             asked_for |= {"shortage_id": str(RUN), "sku": "A", "warehouse": "north", "quantity": 1, "substitutes": []}
             asked_for |= {"later": NOW.isoformat(), "answer_by": (NOW + timedelta(days=2)).isoformat()}
         case "settlement":
-            asked_for |= {"settles": str(RUN), "sku": "A", "quantity": 1, "later": NOW.isoformat()}
-            asked_for |= {"choice": "refund", "substitute": None}
+            asked_for |= {"settles": str(RUN), "sku": "A", "warehouse": "north", "quantity": 1}
+            asked_for |= {"later": NOW.isoformat(), "choice": "refund", "substitute": None}
     return Run(RUN, saga, ORDER, ORDER, "shop", asked_for, {}, Phase.WAITING, 0, [], [], 0, NOW, "", None)
 
 
