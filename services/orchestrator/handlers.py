@@ -193,8 +193,6 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         known = run is not None and run.saga == "shortage" and run.storefront == moment.source
         if run is None or not known or run.order_id != answer.order_id or run.phase is Phase.CANCELLED:
             return [_answer_refused(moment, answer, "unknown_shortage")]
-        if run.changing is not None:  # the customer was quicker than the reply that says they were told
-            raise NotYet(BUSY, [_answer_refused(moment, answer, "order_busy")])
         settled = _settlement_of(rows, run)
         chosen = {"choice": answer.choice.value, "substitute": answer.substitute}
         if settled is not None:
@@ -202,7 +200,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
             return [] if same else [_answer_refused(moment, answer, "already_answered")]
         if answer.choice is Choice.SUBSTITUTE and answer.substitute not in run.request["substitutes"]:
             return [_answer_refused(moment, answer, "substitute_not_offered")]
-        if _is_busy(rows, run.order_id):
+        if _is_busy(rows, run.order_id):  # by the offer itself, where the customer was quicker than our own reply
             raise NotYet(BUSY, [_answer_refused(moment, answer, "order_busy")])
         return _settle(rows, moment, run, chosen)
 
