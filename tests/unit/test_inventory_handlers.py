@@ -386,3 +386,15 @@ def test_a_shipment_of_an_expired_hold_waits_and_says_for_what() -> None:
     room.passes(61)
     room.hears(ship(1, ("tea", "berlin", 2)))
     assert [row.error for row in room.store.due.values()] == ["reservation expired: nothing was committed to ship"]
+
+
+def test_a_commit_meets_a_hold_that_expired_earlier_in_its_own_batch() -> None:
+    """What a commit needs is loaded before the batch decides anything: the hold was still standing then."""
+    room = StockRoom().stocked(("tea", "berlin", 5))
+    room.hears(hold(1, ("tea", 2), for_s=60.0))
+    room.now += timedelta(seconds=61)
+    said = room.hears(HoldLapsed(order_id=order(1)), commit(1))
+    assert room.store.due == {}, "nothing had to be set aside"
+    assert any(isinstance(message, StockCommitted) for message in said)
+    assert room.counts() == (5, 0, 2)
+    room.check_the_books()

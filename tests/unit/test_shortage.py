@@ -10,6 +10,7 @@ import pytest
 
 from contracts.fulfillment import OrderShipment, ReportShipment
 from contracts.inventory import ReceiveStock, StockReceipt
+from contracts.message import Message
 from contracts.order import (
     OrderCancelledEvent,
     OrderRefundedEvent,
@@ -18,7 +19,14 @@ from contracts.order import (
     OrderStockArrivedEvent,
 )
 from contracts.product import DescribeProduct
-from contracts.shortage import AlternativesOffered, AmendShipment, AnswerShortage, Choice, ShortageAnswerRefused
+from contracts.shortage import (
+    AlternativesOffered,
+    AmendShipment,
+    AnswerShortage,
+    Choice,
+    ShortageAnswerRefused,
+    TakeBackStock,
+)
 from contracts.values import FulfillmentStatus
 from contracts.warehousing import CorrectStock
 from services.inventory.tables import RESERVATIONS, SHELVES, SHORT_LINES, SHORTAGES, WAITING_LINES
@@ -72,6 +80,16 @@ def shipments(world: World) -> list[tuple[UUID, list[tuple[str, int]]]]:
         if isinstance(said, OrderShipment | AmendShipment):
             known[said.fulfillment_id] = [(pick.sku, pick.quantity) for pick in said.picks]
     return [(id_, picks) for id_, picks in known.items() if picks]
+
+
+def withhold(monkeypatch: pytest.MonkeyPatch, world: World, what: type[Message]) -> None:
+    """The broker takes no message of this type until `monkeypatch.undo`."""
+    publish = world.publish
+
+    async def withheld(parcels: Sequence[Parcel]) -> list[Parcel]:
+        return await publish([one for one in parcels if all(row.head["type"] != what.full_type for _, row in one.rows)])
+
+    monkeypatch.setattr(world, "publish", withheld)
 
 
 def deliver(world: World, *skus: str) -> None:
@@ -319,16 +337,30 @@ def test_two_shelves_short_of_one_order_are_settled_one_by_one() -> None:
     assert ended(world)
 
 
+def test_a_promise_ends_when_the_last_of_its_shortages_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the simulator, seed 608321: units that had left were kept last, and the reservation stayed open."""
+    world = a_world(tea=1, pot=1)
+    world.hears(a_checkout("c-1", {"tea": 1, "pot": 1}))
+    for sku in ("pot", "tea"):  # at the same instant: the second waits until the order is not being changed
+        fact = CorrectStock(reference=sku, sku=sku, warehouse="north", delta=-1, reason="broken", by="ann")
+        world.puts(fact, source="ops")
+    withhold(monkeypatch, world, TakeBackStock)
+    world.until_quiet()
+    deliver(world)  # the tea leaves while the pot is still promised
+    monkeypatch.undo()
+    world.passes(seconds=0.1)
+    [offered] = told(world, OrderShortageEvent)
+    answer(world, Choice.REFUND)
+    world.passes(minutes=5)
+    assert {line.state.value for line in world.store("inventory").rows(SHORT_LINES)} == {"settled", "kept"}
+    [reservation] = world.store("inventory").rows(RESERVATIONS)
+    assert (offered.detail["sku"], reservation.status) == ("pot", "shipped")
+
+
 def test_who_answers_before_we_know_that_they_were_told_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the demo: an answer that overtook our own reply was refused, and silence gave the money back."""
     world = a_world(tea=2)
-    publish = world.publish
-
-    async def withheld(parcels: Sequence[Parcel]) -> list[Parcel]:
-        late = AlternativesOffered.full_type
-        return await publish([one for one in parcels if all(row.head["type"] != late for _, row in one.rows)])
-
-    monkeypatch.setattr(world, "publish", withheld)
+    withhold(monkeypatch, world, AlternativesOffered)
     world.hears(a_checkout("c-1", {"tea": 2}))
     lose(world, 1)
     answer(world, Choice.WAIT)

@@ -139,7 +139,7 @@ def promises_found(
 
 @consumer.hears(
     UnitsKept,
-    needs=lambda kept: [Need.of(SHORT_LINES, "order_id", kept.order_id)],
+    needs=lambda kept: [Need.of(table, "order_id", kept.order_id) for table in (RESERVATIONS, SHORT_LINES)],
     then=lambda kept, rows: [Need.of(SHELVES, "sku", kept.sku)],
 )
 def units_kept(kept: UnitsKept, rows: Rows, moment: Moment) -> None:
@@ -150,6 +150,7 @@ def units_kept(kept: UnitsKept, rows: Rows, moment: Moment) -> None:
     _, _, sku = (line.shelf or "").partition("/")
     rows.put(replace(line, state=SHORT_LINE.to(line.state, "keep"), shelf=None))
     _search(rows, moment, sku, kept.warehouse, line.covers, f"kept by {kept.order_id}")
+    _close(rows, known(rows, kept.order_id))
 
 
 # -- what becomes of them --------------------------------------------------------------------------------------------
@@ -223,15 +224,21 @@ def settle_shortage(
             change_queues(rows, waits)
             said: list[Said] = [ShortageSettled(order_id=command.order_id, outcome=Choice.WAIT)]
             return [*said, StockArrived(sku=command.sku)] if somebody_waits(rows, command.sku) else said
-    open_still = (LineState.ASKED, LineState.TAKEN_BACK)
-    if not any(line.state in open_still for line in rows.where(SHORT_LINES, "order_id", command.order_id)):
-        closed = domain.close(reservation)
-        if closed.reservation is not reservation:
-            rows.put(closed.reservation)
+    _close(rows, reservation)
     return [ShortageSettled(order_id=command.order_id, outcome=Choice.REFUND)]
 
 
 # -- what they share -------------------------------------------------------------------------------------------------
+
+
+def _close(rows: Rows, reservation: Reservation) -> None:
+    """The promise is over when nothing is left to send, and nobody is asked about any of it any more."""
+    under_way = (LineState.ASKED, LineState.TAKEN_BACK)
+    if any(line.state in under_way for line in rows.where(SHORT_LINES, "order_id", reservation.order_id)):
+        return
+    closed = domain.close(reservation)
+    if closed.reservation is not reservation:
+        rows.put(closed.reservation)
 
 
 def _search(rows: Rows, moment: Moment, sku: str, warehouse: str, units: int, reference: str) -> None:
