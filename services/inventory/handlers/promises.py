@@ -21,7 +21,7 @@ from contracts.inventory import (
     StockShort,
 )
 from contracts.story import StoryFact
-from services.inventory import domain
+from services.inventory import domain, reservations
 from services.inventory.domain import NETWORK, Decided, Reservation, ReservationStatus, Shortage
 from services.inventory.handlers.consumer import consumer
 from services.inventory.handlers.planning import its_shelves, plan, plan_again, shelves_of
@@ -73,7 +73,7 @@ def hold_routed(command: HoldStock, routing: Routing) -> list[Said]:
     key = moment.command_key or ""
     terms = {"customer_class": command.customer_class, "prices_minor": command.prices_minor}
     terms = {name: value for name, value in terms.items() if value}
-    held = domain.hold(command.order_id, units, lambda units: plan(routing, units), until, key, terms)
+    held = reservations.hold(command.order_id, units, lambda units: plan(routing, units), until, key, terms)
     if routing.larger is not None:
         routing.ask(command)
         return []
@@ -90,7 +90,7 @@ def hold_routed(command: HoldStock, routing: Routing) -> list[Said]:
 def extend_hold(command: ExtendHold, rows: Rows, moment: Moment) -> HoldExtended:
     """Keep a living hold longer. One that is over answers the instant it had: its run hears the expiry on its own."""
     reservation = known(rows, command.order_id)
-    longer = domain.extend(reservation, moment.now + timedelta(seconds=command.hold_for_s))
+    longer = reservations.extend(reservation, moment.now + timedelta(seconds=command.hold_for_s))
     if longer is not reservation:
         rows.put(longer)
         rows.set_timer(HOLD_TIMER, command.order_id, longer.held_until, HoldLapsed(order_id=command.order_id))
@@ -107,7 +107,7 @@ def hold_lapsed(
 ) -> Annotated[list[Said], Answer, ReservationExpired, StoryFact, StockArrived]:
     """The timer rang: unless the hold became something else or longer, its stock goes back and its run is told."""
     reservation = rows.get(RESERVATIONS, lapsed.order_id)
-    expired = domain.lapse(reservation, moment.now) if reservation is not None else None
+    expired = reservations.lapse(reservation, moment.now) if reservation is not None else None
     if expired is None:
         return []
     _keep(rows, moment, expired, reference="expired")
@@ -134,7 +134,7 @@ def commit_stock(
     """Turn the hold into an allocation; the race with its expiry ends on the reservation row."""
     reservation = known(rows, command.order_id)
     routing = Routing(rows, moment, policy, command.ship_to)
-    committed = domain.commit(reservation, lambda units: plan_again(routing, reservation, units))
+    committed = reservations.commit(reservation, lambda units: plan_again(routing, reservation, units))
     if isinstance(committed, Shortage):
         return [
             StockGone(order_id=command.order_id, missing=missing(committed)),
@@ -174,7 +174,7 @@ def release_stock(
     reservation = rows.get(RESERVATIONS, command.order_id)
     if reservation is None:
         return said
-    released = domain.release(reservation)
+    released = reservations.release(reservation)
     if released.reservation is not reservation:
         _keep(rows, moment, released, reference=command.reason)
         rows.clear_timer(HOLD_TIMER, command.order_id)
@@ -198,7 +198,7 @@ def ship_stock(fact: ShipStock, rows: Rows, moment: Moment) -> None:
     reservation = known(rows, fact.order_id)
     if reservation.status in (ReservationStatus.HELD, ReservationStatus.EXPIRED):
         raise NotYet(f"reservation {reservation.status}: nothing was committed to ship")
-    left = domain.ship(reservation, fact.fulfillment_id, fact.picks)
+    left = reservations.ship(reservation, fact.fulfillment_id, fact.picks)
     if left.turns:
         rows.put(left.reservation)
         for turn in left.turns:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from contracts.inventory import StockArrived, WaitingServed
 from contracts.message import Message
 from contracts.story import StoryFact
-from services.inventory import domain, waiting
+from services.inventory import domain, reservations, waiting
 from services.inventory.domain import NETWORK, Decided, ReservationStatus, Shortage, UnitsTurn
 from services.inventory.handlers.consumer import consumer
 from services.inventory.handlers.planning import somebody_waits
@@ -65,7 +65,7 @@ def stock_arrived(
         taken = routing.take({line.sku: line.quantity}, ask=False)
         if reservation is None or isinstance(taken, Shortage):
             raise domain.Oversold(f"{line.quantity} {line.sku} for {line.order_id}: counted as free, and not to be had")
-        decided = domain.serve(reservation, line.sku, taken)
+        decided = reservations.serve(reservation, line.sku, taken)
         rows.put(decided.reservation)
         routing.keep(line.order_id)
         take_turns(rows, moment, decided.turns, order_id=line.order_id, reference="served")

@@ -23,7 +23,7 @@ from contracts.shortage import (
 )
 from contracts.story import StoryFact
 from contracts.values import WaitKind
-from services.inventory import domain, shortages
+from services.inventory import reservations, shortages
 from services.inventory.domain import NETWORK, Reservation, ReservationStatus, Shortage
 from services.inventory.handlers.consumer import consumer
 from services.inventory.handlers.planning import its_shelves, somebody_waits
@@ -173,7 +173,7 @@ def take_back_stock(
     if line is None or line.state is not LineState.ASKED:
         return said
     rows.put(replace(line, state=SHORT_LINE.to(line.state, "take back"), shelf=None))
-    taken = domain.take_back(reservation, command.warehouse, command.sku, command.quantity)
+    taken = reservations.take_back(reservation, command.warehouse, command.sku, command.quantity)
     rows.put(taken.reservation)
     take_turns(rows, moment, taken.turns, order_id=command.order_id, reference="short")
     detail = {"sku": command.sku, "warehouse": command.warehouse, "quantity": str(command.quantity)}
@@ -209,7 +209,7 @@ def settle_shortage(
             routing = Routing(rows, moment, policy)
             taken = routing.take({command.substitute: command.quantity}, ask=False)
             if not isinstance(taken, Shortage):
-                given = domain.give_instead(reservation, taken)
+                given = reservations.give_instead(reservation, taken)
                 rows.put(given.reservation)
                 take_turns(rows, moment, given.turns, order_id=command.order_id, reference="substitute")
                 routing.keep(command.order_id)
@@ -219,7 +219,7 @@ def settle_shortage(
             if rows.get(PRODUCTS, command.sku) is None:
                 rows.put(Product(command.sku))  # described as plain stock: whoever holds it looks at its queue now
             wish = Later(command.sku, command.quantity, WaitKind.BACKORDER, command.promised_at)
-            waits = domain.wait_instead(reservation, wish)
+            waits = reservations.wait_instead(reservation, wish)
             rows.put(waits.reservation)
             change_queues(rows, waits)
             said: list[Said] = [ShortageSettled(order_id=command.order_id, outcome=Choice.WAIT)]
@@ -236,7 +236,7 @@ def _close(rows: Rows, reservation: Reservation) -> None:
     under_way = (LineState.ASKED, LineState.TAKEN_BACK)
     if any(line.state in under_way for line in rows.where(SHORT_LINES, "order_id", reservation.order_id)):
         return
-    closed = domain.close(reservation)
+    closed = reservations.close(reservation)
     if closed.reservation is not reservation:
         rows.put(closed.reservation)
 
@@ -296,7 +296,7 @@ def _ask(rows: Rows, moment: Moment, shortage: ShelfShortage, hit: Hit) -> list[
 
 def _give_up(rows: Rows, moment: Moment, reservation: Reservation) -> list[Said]:
     """Nobody has paid yet: the checkout hears that its units are gone."""
-    over = domain.give_up(reservation)
+    over = reservations.give_up(reservation)
     order_id = reservation.order_id
     rows.put(over.reservation)
     rows.clear_timer(HOLD_TIMER, order_id)

@@ -35,11 +35,16 @@ def followed_by_shipments(rows: Rows, order_id: UUID) -> list[list[Item]]:
     return followed(rows.where(ITEMS, "order_id", order_id), shipments) if shipments else []
 
 
-def follow(story: Story, items: Sequence[Sequence[Item]], rows: Rows, policy: OrderPolicy, now: datetime) -> None:
-    """Keep what the shipments did to the lines, and what follows for the order."""
+def keep(rows: Rows, items: Iterable[Sequence[Item]]) -> None:
+    """Of each line its rows, one per move."""
     for moves in items:
         for item in moves:
             rows.put(item)
+
+
+def follow(story: Story, items: Sequence[Sequence[Item]], rows: Rows, policy: OrderPolicy, now: datetime) -> None:
+    """Keep what the shipments did to the lines, and what follows for the order."""
+    keep(rows, items)
     if any(items):
         advance(story, rows, policy, now)
 

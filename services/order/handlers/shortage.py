@@ -13,7 +13,7 @@ from contracts.order import (
 from contracts.shortage import AlternativesOffered, Choice, LinesSettled, OfferAlternatives, SettleLines
 from contracts.values import Address
 from services.order.domain import OrderPolicy, Refund
-from services.order.handlers.common import advance, cause, followed_by_shipments, known, statuses, written
+from services.order.handlers.common import advance, cause, followed_by_shipments, keep, known, statuses, written
 from services.order.shortage import settled
 from services.order.story import Story
 from services.order.tables import ITEMS
@@ -55,9 +55,7 @@ def settle_lines(
     order = known(rows, command.order_id)
     items = rows.where(ITEMS, "order_id", order.id)
     done = settled(items, command)
-    for moves in done.moves:
-        for item in moves:
-            rows.put(item)
+    keep(rows, done.moves)
     refund_minor = done.refund_minor
     off = command.outcome is Choice.REFUND and not any(item.live for item in rows.where(ITEMS, "order_id", order.id))
     refund_minor = order.refundable_minor if off else min(refund_minor, order.refundable_minor)
@@ -84,9 +82,7 @@ def settle_lines(
     if off:
         story.move("cancel", reason="shortage")
     else:  # what is left may be further than the whole was
-        for followed_by in followed_by_shipments(rows, order.id):
-            for item in followed_by:
-                rows.put(item)
+        keep(rows, followed_by_shipments(rows, order.id))
         advance(story, rows, policy, moment.now)
     answer = LinesSettled(
         order_id=order.id,
