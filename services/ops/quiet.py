@@ -22,6 +22,8 @@ _MOVING: Final = " UNION ALL ".join(
             for schema in SCHEMAS
         ),
         "SELECT 'runs under way', count(*) FROM sagas.runs WHERE changing IS NOT NULL",
+        "SELECT 'shortages looked into', count(*) FROM inventory.shortages WHERE state <> 'settled'",
+        "SELECT 'shortages not settled', count(*) FROM inventory.short_lines WHERE state IN ('asked', 'taken_back')",
         "SELECT 'calls to the provider', count(*) FROM payments.attempts WHERE state NOT IN ('known', 'withdrawn')",
         "SELECT 'shipments under way', count(*) FROM fulfillment.fulfillments"
         " WHERE state NOT IN ('delivered', 'cancelled', 'rejected', 'lost')",

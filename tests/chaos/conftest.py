@@ -1,5 +1,6 @@
 """The whole system in separate processes behind two proxies, one for all campaigns; and the table of their verdicts."""
 
+import itertools
 import json
 import os
 import secrets
@@ -12,10 +13,12 @@ import pytest
 
 from services.sandbox.environment import prepare
 from services.sandbox.servers import Servers
+from tests.chaos import stockroom
 from tests.chaos.campaign import RARE, VERDICTS, Place
 from tests.support.processes import SERVICES, plan
 from tests.support.proxy import Proxy
 from tests.support.shopping import deliver_goods
+from tests.support.speaker import Speaker
 from tests.support.storefront import Storefront
 
 QUICK = {
@@ -24,6 +27,7 @@ QUICK = {
     "ATTEMPT_OVERDUE_S": "4",
     "ASK_AGAIN_AFTER_S": "0.5,1,2",
     "WAREHOUSE_PACE_S": "0.05",
+    **stockroom.SETTINGS,
 }
 COLUMNS = (
     "fault",
@@ -34,6 +38,8 @@ COLUMNS = (
     "lost",
     "double_effects",
     "stuck",
+    "shortages",
+    "released",
     "recovery_s",
     "settled_s",
 )
@@ -60,8 +66,11 @@ async def place(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
     try:
         await system.start()
         await deliver_goods(env, {"A-1": 10**6, "A-2": 10**6, "A-3": 10**6, "A-4": 10**6, RARE: 1})
-        async with Storefront(env["STOREFRONT_AMQP_URL"]) as shop:
-            yield Place(system, shop, amqp, database, environment.env, servers)
+        async with (
+            Storefront(env["STOREFRONT_AMQP_URL"]) as shop,
+            Speaker(env["STOCK_SOURCE_AMQP_URL"], "waybill.stock") as source,
+        ):
+            yield Place(system, shop, source, amqp, database, environment.env, servers, itertools.count(1))
         codes = await system.stop()
         assert set(codes.values()) == {0}, f"a service did not drain cleanly: {codes}"
     finally:

@@ -30,12 +30,14 @@ def checkout(
 
 
 async def deliver_goods(env: Mapping[str, str], goods: Mapping[str, int], *, warehouse: str = "leipzig") -> None:
-    """Stock arrives, as an operator would say it; counted once per call."""
-    body = {
-        "reference": f"delivery-{uuid4()}",
-        "receipts": [{"sku": sku, "warehouse": warehouse, "quantity": units} for sku, units in goods.items()],
-    }
-    headers = {"specversion": "1.0", "id": str(uuid4()), "source": "ops", "type": "waybill.inventory.receive_stock.v1"}
+    """Stock arrives; counted once per call."""
+    receipts = [{"sku": sku, "warehouse": warehouse, "quantity": units} for sku, units in goods.items()]
+    await say_to_inventory(env, "receive_stock", {"reference": f"delivery-{uuid4()}", "receipts": receipts})
+
+
+async def say_to_inventory(env: Mapping[str, str], topic: str, body: Mapping[str, Any]) -> None:
+    """As an operator would."""
+    headers = {"specversion": "1.0", "id": str(uuid4()), "source": "ops", "type": f"waybill.inventory.{topic}.v1"}
     async with await aio_pika.connect(env["AMQP_URL"], timeout=20) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         exchange = await channel.get_exchange("waybill.commands", ensure=False)
