@@ -5,7 +5,7 @@ Reading is SQL through inventory's own role; writing hands inventory a message a
 
 import asyncio
 import json as json_
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -16,22 +16,12 @@ from rich.text import Text
 from services.ops import stock_transfers, stock_wishes
 from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.stock_audit import audit
+from services.ops.stock_show import show
 from services.ops.told import QUIET, console, many, plain, shown, table, tell_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Stock: what lies where, and who holds it.")
 
 MOST_ROWS: Final = 1_000
-_SHELVES: Final = """WITH here AS (SELECT warehouse, on_hand, held, allocated, short, safety_stock, moved_at
-          FROM inventory.shelves WHERE sku = :sku),
-      coming AS (SELECT t.destination AS warehouse, sum(line.quantity)::bigint AS in_transit
-          FROM inventory.transfers t, jsonb_to_recordset(t.lines) AS line(sku text, quantity bigint)
-          WHERE t.state = 'sent' AND line.sku = :sku GROUP BY t.destination)
-    SELECT warehouse, coalesce(on_hand, 0) AS on_hand, coalesce(held, 0) AS held, coalesce(allocated, 0) AS allocated,
-           coalesce(short, 0) AS short, coalesce(safety_stock, 0) AS safety_stock,
-           coalesce(on_hand - held - allocated - safety_stock, 0) AS available,
-           greatest(coalesce(on_hand - held - allocated - safety_stock, 0), 0) AS available_to_promise,
-           coalesce(in_transit, 0) AS in_transit
-    FROM here FULL JOIN coming USING (warehouse) ORDER BY warehouse LIMIT :limit"""
 _LOW: Final = """SELECT sku, warehouse, on_hand, held, allocated, short, safety_stock,
            on_hand - held - allocated - safety_stock AS available, count(*) OVER () AS found
     FROM inventory.shelves
@@ -56,31 +46,13 @@ _MOVES: Final = """SELECT m.id, m.occurred_at, m.warehouse, m.kind, m.quantity, 
       ON m.kind = 'correction' AND c.reference = m.reference AND c.sku = m.sku AND c.warehouse = m.warehouse
     WHERE s.sku = :sku AND (:warehouse = '' OR s.warehouse = :warehouse)
     ORDER BY m.occurred_at DESC, m.id DESC LIMIT :limit"""
-SUMS: Final = ("on_hand", "held", "allocated", "short", "safety_stock", "available_to_promise", "in_transit")
 
 Sku = Annotated[str, typer.Argument(metavar="SKU")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Limit = Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Rows at most.")]
 Where = Annotated[str, typer.Option(metavar="W", help="Only this warehouse.")]
 
-
-@app.command()
-def show(sku: Sku, json: Json = False) -> None:
-    """One SKU, by warehouse and in total: what lies there, who holds it, what may be promised, what is on its way."""
-    found = _ask(_SHELVES, sku=sku, limit=MOST_ROWS)
-    if not found:
-        raise fail(f"no warehouse has ever stored {sku!r}")
-    total = {name: sum(row[name] for row in found) for name in SUMS}
-    if json:
-        tell_json({"sku": sku, "total": total, "warehouses": found})
-        return
-    numbers = ("on hand", "held", "allocated", "short", "safety", "to promise", "in transit")
-    table(
-        sku,
-        ("warehouse", *numbers),
-        [_shelf_line(row, row["warehouse"]) for row in found] + [_shelf_line(total, Text("in total", "bold"))],
-        right=numbers,
-    )
+app.command()(show)
 
 
 @app.command()
@@ -204,20 +176,6 @@ def _ask(query: str, **parameters: object) -> list[dict[str, Any]]:
             return plain(await rows(connection, query, **parameters))
 
     return asyncio.run(ask())
-
-
-def _shelf_line(row: Mapping[str, Any], name: str | Text) -> Sequence[Any]:
-    short = Text(str(row["short"]), "bold red" if row["short"] else QUIET)
-    return (
-        name,
-        row["on_hand"],
-        row["held"],
-        row["allocated"],
-        short,
-        row["safety_stock"],
-        Text(str(row["available_to_promise"]), "bold"),
-        row["in_transit"],
-    )
 
 
 def _signed(delta: int) -> Text:

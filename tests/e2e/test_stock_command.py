@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +12,7 @@ import pytest
 
 from contracts.inventory import CommitStock, HoldStock, ReceiveStock, ShipStock, StockReceipt
 from contracts.message import Kind, Message
+from contracts.product import DescribeProduct, Supply
 from contracts.values import Pick, SkuQuantity
 from contracts.warehousing import InspectedLine, ReturnStock, Verdict
 from services.sandbox.environment import Environment, prepare
@@ -89,8 +90,8 @@ async def test_a_sku_is_shown_by_warehouse_and_in_total(system: System, owner: a
     assert system.json("stock", "safety", "SHOWN", "hamburg", "6", "--yes")["decided"] is True
     told = system.json("stock", "show", "SHOWN")
     assert told["total"] == {
-        "on_hand": 14, "held": 3, "allocated": 0, "short": 0, "safety_stock": 6, "available_to_promise": 7,
-        "in_transit": 0,
+        "on_hand": 14, "held": 3, "allocated": 0, "short": 0, "safety_stock": 6, "kept_back": 0,
+        "available_to_promise": 7, "in_transit": 0,
     }  # fmt: skip
     assert [(row["warehouse"], row["available"]) for row in told["warehouses"]] == [("berlin", 7), ("hamburg", -2)]
     text = system.text("stock", "show", "SHOWN")
@@ -101,6 +102,41 @@ async def test_a_sku_is_shown_by_warehouse_and_in_total(system: System, owner: a
     assert "SHOWN" in system.text("stock", "low")
     assert system.json("stock", "low", "--below", "1000", "--limit", "1")["found"] >= 2
     assert "has ever stored" in oms(system.env, "stock", "show", "NOTHING").stderr
+
+
+async def test_what_can_be_promised_for_later_is_shown_with_its_date(system: System, owner: asyncpg.Connection) -> None:
+    now = datetime.now(UTC)
+    release = now + timedelta(days=40)
+    described: tuple[dict[str, Any], ...] = (
+        {"sku": "LATER", "supply": Supply.BACKORDER, "limit": 10, "lead_days": 14},
+        {"sku": "SOON", "supply": Supply.PREORDER, "limit": 5, "release_at": release},
+        {"sku": "MADE", "supply": Supply.MADE_TO_ORDER, "lead_days": 21},
+        {"sku": "BOX", "supply": Supply.KIT, "parts": {"LID": 1, "JAR": 2}},
+    )
+    for what in described:
+        await say(owner, DescribeProduct.model_validate({**what, "as_of": now}))
+    await stocked(owner, "LATER", "berlin", 4)
+    await stocked(owner, "SOON", "berlin", 7)
+    await stocked(owner, "LID", "berlin", 7)
+    await stocked(owner, "JAR", "berlin", 9)
+    await stocked(owner, "JAR", "hamburg", 9)
+    await held(owner, "LATER", 6)
+
+    told = system.json("stock", "show", "LATER")
+    assert (told["total"]["available_to_promise"], told["later"]["units"], told["later"]["waiting"]) == (0, 8, 2)
+    assert told["later"]["promised_at"][:10] in {f"{now + timedelta(days=days):%Y-%m-%d}" for days in (14, 15)}
+    told = system.json("stock", "show", "SOON")
+    assert (told["total"]["available_to_promise"], told["later"]["units"]) == (0, 5)  # none leaves before its date
+    assert told["later"]["promised_at"][:10] == f"{release:%Y-%m-%d}"
+    assert system.json("stock", "show", "MADE")["later"]["units"] is None
+    told = system.json("stock", "show", "BOX")
+    assert told["kits"] == [{"warehouse": "berlin", "kits": 4}] and told["total"]["available_to_promise"] == 4
+
+    assert "2 units of it are waited for" in system.text("stock", "show", "LATER")
+    assert "8 more can be backordered now" in system.text("stock", "show", "LATER")
+    assert f"pre-ordered now, promised for {release:%Y-%m-%d}" in system.text("stock", "show", "SOON")
+    assert "any number can be made to order now" in system.text("stock", "show", "MADE")
+    assert "4 in berlin" in system.text("stock", "show", "BOX")
 
 
 async def test_who_holds_a_sku_is_listed_by_the_page(system: System, owner: asyncpg.Connection) -> None:

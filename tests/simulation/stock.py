@@ -22,10 +22,11 @@ from contracts.warehousing import (
     ReceiveTransfer,
     RequestTransfer,
     SendTransfer,
+    SetSafetyStock,
 )
 from services.inventory.counting import APPLIED
-from services.inventory.feed_tables import FEEDS
-from services.inventory.tables import CORRECTIONS, MOVEMENTS, SHORT_LINES, STOCK_TAKES, TRANSFERS
+from services.inventory.feed_tables import FEEDS, SOURCES
+from services.inventory.tables import CORRECTIONS, MOVEMENTS, SHELVES, SHORT_LINES, STOCK_TAKES, TRANSFERS
 from services.inventory.transfers import TransferState
 from tests.support.memory import MemoryStore
 
@@ -37,6 +38,8 @@ COUNTS: Final = (40, 80)
 """A count of bowls: above whatever may be promised (6 orders of 3) and taken away besides."""
 COUNTER, SCANNER, MOVER = "counter", "scanner", "mover"
 """They count jars and bowls in the north; and say how many more, or fewer, of this and that lie in the south."""
+STALE_AFTER_S, BUFFER = 300, 1
+"""Of the jars' counter, who falls silent while orders are placed: then the north keeps a unit of everything back."""
 SOON: Final = (0.0, 1.0, 30.0, 400.0, 899.0, 5_000.0)
 LAST_COUNT_AFTER: Final = timedelta(days=60)
 """The bowls are counted for the last time when every order is over: what was counted then lies there."""
@@ -65,13 +68,13 @@ class Word:
 def sources(now: datetime) -> list[Message]:
     """Described before anything can go wrong."""
     described = (
-        (COUNTER, SourceMode.ABSOLUTE, NORTH),
-        (SCANNER, SourceMode.ABSOLUTE, NORTH),
-        (MOVER, SourceMode.DELTA, SOUTH),
+        (COUNTER, SourceMode.ABSOLUTE, NORTH, STALE_AFTER_S),
+        (SCANNER, SourceMode.ABSOLUTE, NORTH, 0),
+        (MOVER, SourceMode.DELTA, SOUTH, 0),
     )
     return [
-        DescribeSource(source=source, mode=mode, warehouses=(warehouse,), as_of=now)
-        for source, mode, warehouse in described
+        DescribeSource(source=source, mode=mode, warehouses=(where,), stale_after_s=stale, buffer=BUFFER, as_of=now)
+        for source, mode, where, stale in described
     ]
 
 
@@ -92,6 +95,7 @@ def words(rng: random.Random, start: datetime) -> list[Word]:
         *(_said(rng, start, SCANNER, _count(rng, start, number, SOLD)) for number in range(2, scans + 1)),
         *(_said(rng, start, MOVER, _change(rng, start, number)) for number in range(2, rng.randint(3, 5))),
         *(_said(rng, start, "keeper", _correction(rng, number)) for number in range(rng.randint(0, 2))),
+        *(_said(rng, start, "keeper", _safety(rng, start, number)) for number in range(rng.randint(0, 2))),
     ]
     found += [_again(rng, start, word) for word in rng.sample(found, 2)]
     found.append(_said(rng, start + LAST_COUNT_AFTER, SCANNER, _count(rng, start, scans + 1, SOLD)))
@@ -135,6 +139,11 @@ def _correction(rng: random.Random, number: int) -> CorrectStock:
         reason="found" if found else "broken",
         by="keeper",
     )
+
+
+def _safety(rng: random.Random, start: datetime, number: int) -> SetSafetyStock:
+    sku, where = rng.choice((*RAISED, SOLD)), rng.choice((NORTH, SOUTH))
+    return SetSafetyStock(sku=sku, warehouse=where, units=rng.randint(0, 2), as_of=start + timedelta(seconds=number))
 
 
 def _transfer(rng: random.Random, start: datetime, number: int) -> list[Word]:
@@ -259,6 +268,7 @@ MET: Final = (
     *("report applied", "report skipped", "change heard late"),
     *("transfer received", "transfer cancelled", "correction made"),
     *("short line settled", "short line kept"),
+    *("source stale", "safety stock kept"),
 )
 """Each of these must happen in some schedule."""
 
@@ -273,5 +283,7 @@ def met(store: MemoryStore) -> Counter[str]:
             **Counter(f"transfer {transfer.state}" for transfer in store.rows(TRANSFERS)),
             "correction made": len(store.rows(CORRECTIONS)),
             **Counter(f"short line {line.state}" for line in store.rows(SHORT_LINES)),
+            **Counter(f"source {source.state}" for source in store.rows(SOURCES)),
+            "safety stock kept": sum(shelf.safety_stock > 0 for shelf in store.rows(SHELVES)),
         }
     )
