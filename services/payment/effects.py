@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from contracts.message import Message
 from contracts.payment import ProviderAnswered
 from services.payment.domain import UNKNOWN, Attempt, AttemptKind
-from services.payment.provider import (
+from services.payment.provider.port import (
     AuthorizeRequest,
     CaptureRequest,
     Impossible,

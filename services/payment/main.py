@@ -10,7 +10,8 @@ from pydantic import Field
 from services.payment.domain import PaymentPolicy
 from services.payment.effects import CallSettings, make_effect
 from services.payment.handlers import make_consumer
-from services.payment.provider import BadNotice, BadSignature, SandboxProvider, SandboxProviderSettings
+from services.payment.provider.port import BadNotice, BadSignature
+from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
 from services.payment.tables import SCHEMA
 from services.payment.webhook import to_message
 from shared.service import Service

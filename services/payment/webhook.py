@@ -9,7 +9,8 @@ from uuid import UUID
 
 from contracts.payment import ProviderNotified
 from services.payment.domain import UNKNOWN
-from services.payment.provider import BadNotice, WebhookNotice, verify_webhook
+from services.payment.provider.port import BadNotice, WebhookNotice
+from services.payment.provider.sandbox import verify_webhook
 from services.payment.words import spoken
 
 

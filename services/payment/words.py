@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.payment.domain import IMPOSSIBLE, UNKNOWN, Word
-from services.payment.provider import (
+from services.payment.provider.port import (
     Authorized,
     Captured,
     Declined,

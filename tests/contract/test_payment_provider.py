@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.payment.provider import (
+from services.payment.provider.port import (
     Authorized,
     AuthorizeRequest,
     Captured,

@@ -19,8 +19,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from services.payment.provider import (
-    ANSWER_LIMIT,
+from services.payment.provider.port import (
     WEBHOOK_BODY_LIMIT,
     AuthorizeRequest,
     BadNotice,
@@ -30,13 +29,11 @@ from services.payment.provider import (
     Pending,
     ProviderAnswer,
     RefundRequest,
-    SandboxProvider,
-    SandboxProviderSettings,
     Unknown,
     Voided,
     VoidRequest,
-    verify_webhook,
 )
+from services.payment.provider.sandbox import ANSWER_LIMIT, SandboxProvider, SandboxProviderSettings, verify_webhook
 from services.sandbox.provider_webhooks import sign
 from tests.support.provider_rigs import PATIENCE_S, SECRET, HttpRig
 

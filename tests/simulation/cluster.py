@@ -17,7 +17,7 @@ from contracts.message import Message
 from contracts.saga import OperateRun
 from services.orchestrator.engine import key_of
 from services.orchestrator.tables import RUNS
-from services.payment.provider import WebhookNotice
+from services.payment.provider.port import WebhookNotice
 from services.payment.webhook import told_by
 from shared.effects import Effect
 from shared.envelope import Envelope

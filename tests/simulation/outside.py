@@ -15,7 +15,7 @@ from contracts.message import Message
 from contracts.order import OrderConfirmedEvent, OrderShortageEvent
 from contracts.shortage import AmendShipment, AnswerShortage, Choice
 from contracts.values import FulfillmentStatus, Money
-from services.payment.provider import (
+from services.payment.provider.port import (
     AuthorizeRequest,
     CaptureRequest,
     ProviderAnswer,

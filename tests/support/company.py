@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from contracts.message import Message
-from services.payment.provider import PaymentProvider
+from services.payment.provider.port import PaymentProvider
 from shared.consumer import Consumer, subject_of
 from shared.effects import Effect
 from shared.envelope import Envelope, head_of

@@ -7,13 +7,8 @@ from typing import Any, Protocol
 import aiohttp
 from aiohttp import web
 
-from services.payment.provider import (
-    PaymentProvider,
-    SandboxProvider,
-    SandboxProviderSettings,
-    WebhookNotice,
-    verify_webhook,
-)
+from services.payment.provider.port import PaymentProvider, WebhookNotice
+from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings, verify_webhook
 from services.sandbox.provider import ProviderServer, ProviderSettings
 from tests.support.scripted_provider import ScriptedProvider
 

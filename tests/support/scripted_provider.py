@@ -10,11 +10,10 @@ from typing import Any
 
 import orjson
 
-from services.payment.provider import (
+from services.payment.provider.port import (
     AuthorizeRequest,
     Captured,
     CaptureRequest,
-    PaymentShown,
     ProviderAnswer,
     Refunded,
     RefundRequest,
@@ -22,10 +21,8 @@ from services.payment.provider import (
     Voided,
     VoidRequest,
     WebhookNotice,
-    answer_of,
-    notice_of,
-    refusal_of,
 )
+from services.payment.provider.sandbox import PaymentShown, answer_of, notice_of, refusal_of
 from services.sandbox.provider_books import MemoryBooks
 from services.sandbox.provider_desk import Desk, Reply
 from services.sandbox.provider_script import Authorize, Call, Capture, Refund, Void, Withdraw, script_of

@@ -15,7 +15,7 @@ from contracts.story import StoryFact
 from services.payment.domain import Attempt, Payment, PaymentPolicy
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
-from services.payment.provider import AuthorizeRequest, ProviderAnswer
+from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
 from services.payment.tables import ATTEMPTS, MACHINES, PAYMENTS, TABLES
 from services.payment.webhook import told_by
 from shared.batch import Batches

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from contracts.message import MESSAGES, Kind, Message
-from services.payment.provider import WebhookNotice
+from services.payment.provider.port import WebhookNotice
 from services.payment.webhook import told_by
 from shared.batch import Batches
 from shared.envelope import SHARDS, Envelope, open_envelope

@@ -12,7 +12,7 @@ import pytest
 
 from services.payment.domain import PAYMENT, AttemptState, PaymentPolicy, PaymentState, Word, named
 from services.payment.late import LATE, ROWS, NotTotal, Row, total
-from services.payment.provider import BadNotice, BadSignature
+from services.payment.provider.port import BadNotice, BadSignature
 from services.payment.webhook import to_message
 
 ORDER, ATTEMPT = UUID(int=1), UUID(int=2)

@@ -22,7 +22,7 @@ from contracts.payment import (
 )
 from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
 from services.payment.effects import CallSettings, make_effect
-from services.payment.provider import AuthorizeRequest, ProviderAnswer
+from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
 from services.payment.tables import AUTHORIZATIONS, CAPTURES, REFUNDS
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till, TwoStepProvider

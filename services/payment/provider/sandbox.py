@@ -1,131 +1,43 @@
-"""The port to whoever moves the money, and the adapter for the sandbox provider.
-
-A call never raises for the network's sake: what is not known is said as `Unknown`, and the caller asks again with
-the same key, or reads the payment by its id. "Not found" is `Unknown` too, for the first call may still arrive.
-"""
+"""The sandbox provider: JSON over HTTP, an idempotency key in a header, notices signed as Standard Webhooks."""
 
 import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is below one kB, and the body is read before it can be trusted
+from services.payment.provider.port import (
+    WEBHOOK_BODY_LIMIT,
+    Authorized,
+    AuthorizeRequest,
+    BadNotice,
+    BadSignature,
+    Captured,
+    CaptureRequest,
+    Declined,
+    Failed,
+    Impossible,
+    Pending,
+    ProviderAnswer,
+    Refunded,
+    RefundRequest,
+    Unknown,
+    Voided,
+    VoidRequest,
+    WebhookNotice,
+)
+
 ANSWER_LIMIT = 1024 * 1024  # bytes of an answer that are read; a provider gone mad must not fill our memory
 
 
-@dataclass(frozen=True)
-class AuthorizeRequest:
-    amount_minor: int
-    currency: str
-    token: str
-    reference: str
-    capture: bool
-    webhook_url: str | None = None
-
-
-@dataclass(frozen=True)
-class CaptureRequest:
-    provider_payment_id: str
-    amount_minor: int
-
-
-@dataclass(frozen=True)
-class VoidRequest:
-    provider_payment_id: str
-
-
-@dataclass(frozen=True)
-class RefundRequest:
-    provider_payment_id: str
-    amount_minor: int
-
-
-@dataclass(frozen=True)
-class Authorized:
-    provider_payment_id: str
-    amount_minor: int
-
-
-@dataclass(frozen=True)
-class Captured:
-    provider_payment_id: str
-    captured_minor: int  # over all captures of this payment
-    refunded_minor: int = 0
-
-
-@dataclass(frozen=True)
-class Pending:
-    provider_payment_id: str
-
-
-@dataclass(frozen=True)
-class Declined:
-    reason: str
-    provider_payment_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Failed:
-    """It was pending, and then it did not come."""
-
-    reason: str
-    provider_payment_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Voided:
-    provider_payment_id: str | None  # None: withdrawn before the provider had heard of it
-    voided_minor: int = 0
-
-
-@dataclass(frozen=True)
-class Refunded:
-    provider_payment_id: str
-    refunded_minor: int  # over all refunds of this payment
-    provider_refund_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Impossible:
-    """Refused by name, with the status the payment has: asking again will not help."""
-
-    error: str
-    status: str | None = None
-    provider_payment_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Unknown:
-    why: str
-    provider_payment_id: str | None = None
-
-
-ProviderAnswer = Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Impossible | Unknown
-
-
 Read = Callable[[bytes], ProviderAnswer]
-
-
-class PaymentProvider(Protocol):
-    """`key` is the attempt's id: the same key and request bring the same answer, however often they are asked."""
-
-    async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer: ...
-    async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer: ...
-    async def void(self, key: str, request: VoidRequest) -> ProviderAnswer: ...
-    async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer: ...
-
-    async def withdraw(self, key: str, authorize_key: str) -> ProviderAnswer:
-        """Cancel what the authorize call with that key made or will make: void, refund, or a tombstone."""
-
-    async def find(self, provider_payment_id: str) -> ProviderAnswer: ...
 
 
 class PaymentShown(BaseModel):
@@ -191,6 +103,7 @@ class SandboxProviderSettings:
     url: str
     timeout_s: float = 10.0  # the whole call, waiting for a free connection included
     connections: int = 64
+    webhook_secret: str = field(default="", repr=False)
 
 
 class SandboxProvider:
@@ -245,6 +158,9 @@ class SandboxProvider:
 
     async def find(self, provider_payment_id: str) -> ProviderAnswer:
         return await self._call("GET", _path(provider_payment_id), {}, None, _status_answer, provider_payment_id)
+
+    def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookNotice:
+        return verify_webhook(self._settings.webhook_secret, headers, body, now)
 
     async def _post(
         self, path: str, key: str, body: dict[str, Any], read: Read, payment_id: str | None = None
@@ -303,27 +219,6 @@ def _refunded_answer(body: bytes) -> ProviderAnswer:
 def _withdrawn_answer(body: bytes) -> ProviderAnswer:
     payment = _Withdrawn.model_validate_json(body).payment
     return Voided(None) if payment is None else answer_of(payment)
-
-
-class BadSignature(Exception):
-    """The notice is not proven to come from the provider: answer 401 and believe nothing of it."""
-
-
-class BadNotice(Exception):
-    """Rightly signed and not understood: answer 400, so that it is sent again, and look at it."""
-
-
-@dataclass(frozen=True)
-class WebhookNotice:
-    id: str  # the same for every repetition of this notice
-    type: str
-    created: datetime
-    provider_payment_id: str
-    authorize_key: str  # the attempt that made the payment: known to us even before the call was answered
-    reference: str
-    amount_minor: int
-    currency: str
-    answer: ProviderAnswer  # where the payment stood when the notice was made
 
 
 class _Notice(BaseModel):

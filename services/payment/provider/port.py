@@ -1,0 +1,145 @@
+"""The port to whoever moves the money: what can be asked of a provider, and everything it may answer.
+
+A call never raises for the network's sake: what is not known is said as `Unknown`, and the caller asks again with
+the same key, or reads the payment by its id. "Not found" is `Unknown` too, for the first call may still arrive.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is a few kB, and the body is read before it can be trusted
+
+
+@dataclass(frozen=True)
+class AuthorizeRequest:
+    amount_minor: int
+    currency: str
+    token: str
+    reference: str
+    capture: bool
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True)
+class CaptureRequest:
+    provider_payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class VoidRequest:
+    provider_payment_id: str
+
+
+@dataclass(frozen=True)
+class RefundRequest:
+    provider_payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Authorized:
+    provider_payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Captured:
+    provider_payment_id: str
+    captured_minor: int  # over all captures of this payment
+    refunded_minor: int = 0
+
+
+@dataclass(frozen=True)
+class Pending:
+    provider_payment_id: str
+
+
+@dataclass(frozen=True)
+class Declined:
+    reason: str
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It was pending, and then it did not come."""
+
+    reason: str
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Voided:
+    provider_payment_id: str | None  # None: withdrawn before the provider had heard of it
+    voided_minor: int = 0
+
+
+@dataclass(frozen=True)
+class Refunded:
+    provider_payment_id: str
+    refunded_minor: int  # over all refunds of this payment
+    provider_refund_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """Refused by name, with the status the payment has: asking again will not help."""
+
+    error: str
+    status: str | None = None
+    provider_payment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    why: str
+    provider_payment_id: str | None = None
+
+
+ProviderAnswer = Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Impossible | Unknown
+
+
+class PaymentProvider(Protocol):
+    """`key` is the attempt's id: the same key and request bring the same answer, however often they are asked."""
+
+    async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer: ...
+    async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer: ...
+    async def void(self, key: str, request: VoidRequest) -> ProviderAnswer: ...
+    async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer: ...
+
+    async def withdraw(self, key: str, authorize_key: str) -> ProviderAnswer:
+        """Cancel what the authorize call with that key made or will make: void, refund, or a tombstone."""
+
+    async def find(self, provider_payment_id: str) -> ProviderAnswer: ...
+
+
+class Notices(Protocol):
+    """What a provider sends by itself."""
+
+    def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> "WebhookNotice":
+        """A webhook, once it is proven to be the provider's. Raises `BadSignature` (answer 401: believe nothing of it)
+        or `BadNotice` (answer 400: proven, and not understood)."""
+
+
+class BadSignature(Exception):
+    """The notice is not proven to come from the provider: answer 401 and believe nothing of it."""
+
+
+class BadNotice(Exception):
+    """Rightly signed and not understood: answer 400, so that it is sent again, and look at it."""
+
+
+@dataclass(frozen=True)
+class WebhookNotice:
+    id: str  # the same for every repetition of this notice
+    type: str
+    created: datetime
+    provider_payment_id: str
+    authorize_key: str  # the attempt that made the payment: known to us even before the call was answered
+    reference: str
+    amount_minor: int
+    currency: str
+    answer: ProviderAnswer  # where the payment stood when the notice was made
