@@ -11,6 +11,7 @@ from contracts.payment import AttemptOverdue, RefundPayment
 from contracts.story import StoryFact
 from services.payment.domain import (
     ATTEMPT,
+    FIRST,
     PAYMENT,
     Attempt,
     AttemptKind,
@@ -37,6 +38,8 @@ class Told:
     captured_minor: int = 0
     command_key: str = ""
     attempt: Attempt | None = None
+    confirming: Attempt | None = None
+    """Where the provider prepares first: the attempt that confirms."""
     refund: RefundPayment | None = None
 
 
@@ -71,7 +74,7 @@ class Case:
             StoryFact(
                 order_id=self.payment.order_id,
                 name=f"payment.{fact}",
-                actor=actor or self.policy.provider,
+                actor=actor or self.payment.provider or self.policy.provider,
                 occurred_at=self.moment.now,
                 reason=reason,
                 detail=dict(detail or {}),
@@ -102,7 +105,8 @@ class Case:
             currency=self.payment.currency,
             token=token,
             # part of the request, so it is kept: asked again after a change of settings it must be the same request
-            webhook_url=self.policy.webhook_url if kind is AttemptKind.AUTHORIZE else "",
+            webhook_url=self.policy.webhook_url if kind in FIRST else "",
+            provider=self.payment.provider,
             provider_payment_id=self.payment.provider_payment_id,
             state=AttemptState.OPEN,
             outcome="",

@@ -28,6 +28,7 @@ from services.payment.domain import (
     PaymentState,
     Refund,
     RefundState,
+    confirm_id,
     named,
 )
 from services.payment.tables import AUTHORIZATIONS
@@ -53,6 +54,14 @@ def capture(case: Case) -> None:
     case.move("capture", captured_minor=case.payment.amount_minor, provider_payment_id=_provider_payment_id(case))
     case.answer(case.payment.authorize_key, PaymentAuthorized(order_id=case.payment.order_id, captured=True))
     _tell_captured(case)
+
+
+def confirm(case: Case) -> None:
+    """The provider has made it and its id is kept: only now may anything be taken."""
+    prepared = case.told.attempt
+    assert prepared is not None  # only its answer leads here
+    case.set(provider_payment_id=_provider_payment_id(case))
+    case.open_attempt(AttemptKind.CONFIRM, case.payment.amount_minor, token=prepared.token, id_=confirm_id(prepared.id))
 
 
 def hold(case: Case) -> None:
@@ -101,7 +110,12 @@ def give_up_hold(case: Case) -> None:
 def release_asked(case: Case) -> None:
     """Never called: withdrawn and answered now. Called: wait for the outcome. Versions decide the race."""
     _answer_authorize_released(case)
-    attempt = case.told.attempt
+    attempt, confirming = case.told.attempt, case.told.confirming
+    if confirming is not None and confirming.never_called:
+        case.withdraw(confirming)
+        case.set(release_keys=[case.told.command_key], release_reason=case.told.reason)
+        void(case)
+        return
     if attempt is None or not attempt.never_called:
         case.move("wait to release", release_keys=[case.told.command_key], release_reason=case.told.reason)
         return

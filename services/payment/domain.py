@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from shared.machine import Machine
 
@@ -39,6 +39,7 @@ PAYMENT: Final = Machine(
         (PaymentState.ASKED, "capture", PaymentState.CAPTURED),
         (PaymentState.ASKED, "decline", PaymentState.DECLINED),
         (PaymentState.ASKED, "withdraw", PaymentState.VOIDED),  # the provider was never called
+        (PaymentState.ASKED, "void", PaymentState.VOIDING),  # prepared there, and never confirmed
         (PaymentState.ASKED, "wait to release", PaymentState.WITHDRAWING),
         (PaymentState.PENDING, "hold", PaymentState.AUTHORIZED),
         (PaymentState.PENDING, "capture", PaymentState.CAPTURED),
@@ -109,9 +110,15 @@ REFUND: Final = Machine(
 
 class AttemptKind(StrEnum):
     AUTHORIZE = "authorize"
+    PREPARE = "prepare"  # where the provider makes a payment first, and holds or takes it when it is confirmed
+    CONFIRM = "confirm"
     CAPTURE = "capture"
     VOID = "void"
     REFUND = "refund"
+
+
+FIRST: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE, AttemptKind.CONFIRM})
+"""Before these are known there is nothing to give back, and nobody to tell but who asked."""
 
 
 class AttemptState(StrEnum):
@@ -141,7 +148,8 @@ ATTEMPT: Final = Machine(
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """One per order. `attempt_id` is the authorize attempt; None when there was nothing to ask for."""
+    """One per order. `attempt_id` is the first attempt, under whose id the provider knows the payment; None when there
+    was nothing to ask for."""
 
     order_id: UUID
     amount_minor: int
@@ -150,6 +158,8 @@ class Payment:
     state: PaymentState
     authorize_key: str
     attempt_id: UUID | None
+    provider: str = ""
+    """Who moves the money; chosen by the method once, when it was asked for."""
     provider_payment_id: str = ""
     captured_minor: int = 0
     refunded_minor: int = 0
@@ -219,11 +229,17 @@ class Attempt:
     """How often it was handed back to be called again; an open attempt with none was never called."""
     next_at: datetime
     """When its timer rings, unless it is known before."""
+    provider: str = ""
     version: int = 0
 
     @property
     def never_called(self) -> bool:
         return self.state is AttemptState.OPEN and self.tries == 0
+
+
+def confirm_id(attempt_id: UUID) -> UUID:
+    """The id of the attempt that confirms what this one prepared: known to whoever knows the payment."""
+    return uuid5(attempt_id, AttemptKind.CONFIRM)
 
 
 ENDED: Final = frozenset({AttemptState.KNOWN, AttemptState.WITHDRAWN})
@@ -242,6 +258,14 @@ class PaymentPolicy:
     """Delays before an unknown outcome is asked for again; the last one repeats for ever, for money is at stake."""
     webhook_url: str = ""
     provider: str = "sandbox"
+    """Who moves the money of every method that `providers` does not name."""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """By payment method."""
+    preparing: frozenset[str] = frozenset()
+    """Providers that make a payment first and confirm it by a second call."""
+
+    def provider_of(self, method: str) -> str:
+        return self.providers.get(method, self.provider)
 
     def pending_wait(self, method: str) -> float:
         return self.pending_wait_s.get(method, self.pending_wait_else_s)
@@ -262,6 +286,7 @@ def named(reason: str, otherwise: str) -> str:
 class Word(StrEnum):
     """What is said about a payment: by the provider, answering or notifying, and by our own commands."""
 
+    PREPARED = "prepared"  # made at the provider, and nothing is held yet
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     PENDING = "pending"

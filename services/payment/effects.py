@@ -4,7 +4,7 @@ Nothing is raised for trouble of the outside. Not knowing is an outcome, and the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from contracts.message import Message
@@ -33,9 +33,13 @@ class CallSettings:
     at_once: int = 16
 
 
-def make_effect(provider: PaymentProvider, settings: CallSettings) -> Effect[Attempt]:
+Providers = Mapping[str, PaymentProvider]
+"""By name, as a payment has it."""
+
+
+def make_effect(providers: Providers, settings: CallSettings) -> Effect[Attempt]:
     """The calls of a running service: each within its total time, whatever the adapter does."""
-    asked = payment_effect(provider, settings.at_once)
+    asked = payment_effect(providers, settings.at_once)
 
     async def perform(attempt: Attempt) -> Message:
         try:
@@ -47,11 +51,13 @@ def make_effect(provider: PaymentProvider, settings: CallSettings) -> Effect[Att
     return Effect(ATTEMPTS, perform, settings.at_once)
 
 
-def payment_effect(provider: PaymentProvider, at_once: int = CallSettings.at_once) -> Effect[Attempt]:
+def payment_effect(providers: Providers, at_once: int = CallSettings.at_once) -> Effect[Attempt]:
     """The same without a clock: for a provider in memory, which never keeps anybody waiting."""
 
     async def perform(attempt: Attempt) -> Message:
         try:
+            if (provider := providers.get(attempt.provider)) is None:
+                return _learned(attempt, Spoken(UNKNOWN, reason=f"no provider is set up as {attempt.provider!r}"))
             told = spoken(await CALLS[attempt.kind](provider, attempt))
         except Exception as broken:  # noqa: BLE001 - an adapter's mistake must not lose the attempt: asked again, and seen
             told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
@@ -72,16 +78,27 @@ def _learned(attempt: Attempt, told: Spoken) -> ProviderAnswered:
     )
 
 
+async def prepare(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
+    return _unless_reused(await provider.prepare(str(attempt.id), _request(attempt)))
+
+
 async def authorize(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
-    request = AuthorizeRequest(
+    return _unless_reused(await provider.authorize(str(attempt.id), _request(attempt)))
+
+
+def _request(attempt: Attempt) -> AuthorizeRequest:
+    return AuthorizeRequest(
         amount_minor=attempt.amount_minor,
         currency=attempt.currency,
         token=attempt.token,
         reference=str(attempt.order_id),
         capture=True,
         webhook_url=attempt.webhook_url or None,
+        provider_payment_id=attempt.provider_payment_id,
     )
-    answer = await provider.authorize(str(attempt.id), request)
+
+
+def _unless_reused(answer: ProviderAnswer) -> ProviderAnswer:
     if isinstance(answer, Impossible) and answer.error == "key_reused":
         # Something was made under our id by another request of ours: "declined" could be a lie about taken money.
         return Unknown("key_reused", answer.provider_payment_id)
@@ -109,6 +126,8 @@ async def refund(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
 
 CALLS: dict[AttemptKind, Callable[[PaymentProvider, Attempt], Awaitable[ProviderAnswer]]] = {
     AttemptKind.AUTHORIZE: authorize,
+    AttemptKind.PREPARE: prepare,
+    AttemptKind.CONFIRM: authorize,
     AttemptKind.CAPTURE: capture,
     AttemptKind.VOID: void,
     AttemptKind.REFUND: refund,

@@ -22,6 +22,7 @@ from services.payment import decisions
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
+    FIRST,
     IMPOSSIBLE,
     REPLACED,
     UNKNOWN,
@@ -32,6 +33,7 @@ from services.payment.domain import (
     PaymentPolicy,
     PaymentState,
     Word,
+    confirm_id,
 )
 from services.payment.late import LATE
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
@@ -56,12 +58,13 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
         if stored := rows.get(PAYMENTS, command.order_id):
             reason = "payment_exists" if stored.authorize_key else "released"
             return PaymentDeclined(order_id=command.order_id, reason=reason)
-        case = Case(_asked(command, moment), rows, moment, policy)
+        case = Case(_asked(command, moment, policy), rows, moment, policy)
         rows.put(case.payment)
         if command.amount_minor == 0:
             case.tell("captured", actor="payment", detail=case.money(0))
             return [PaymentAuthorized(order_id=command.order_id, captured=True), *_story(case)]
-        case.open_attempt(AttemptKind.AUTHORIZE, command.amount_minor, token=command.token, id_=case.payment.attempt_id)
+        kind = AttemptKind.PREPARE if case.payment.provider in policy.preparing else AttemptKind.AUTHORIZE
+        case.open_attempt(kind, command.amount_minor, token=command.token, id_=case.payment.attempt_id)
         return None
 
     @payment.hears(
@@ -111,7 +114,7 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
     @payment.hears(
         ReleasePayment,
         needs=lambda command: [Need.of(PAYMENTS, "order_id", command.order_id)],
-        then=lambda command, rows: [_authorize_attempt_of(command.order_id, rows)],
+        then=lambda command, rows: [_first_attempts_of(command.order_id, rows)],
     )
     def release_payment(
         command: ReleasePayment, rows: Rows, moment: Moment
@@ -124,8 +127,10 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
         if stored is None:
             rows.put(_never_to_be_asked(command.order_id))
             return PaymentReleased(order_id=command.order_id)
-        attempt = rows.get(ATTEMPTS, stored.attempt_id) if stored.attempt_id else None
-        case = Case(stored, rows, moment, policy, Told(reason=command.reason, command_key=key, attempt=attempt))
+        told = Told(reason=command.reason, command_key=key)
+        if stored.attempt_id is not None:
+            told = replace(told, **_first_attempts(stored.attempt_id, rows))
+        case = Case(stored, rows, moment, policy, told)
         LATE[Word.RELEASE, case.state](case)
         return case.said
 
@@ -178,7 +183,7 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
     return payment
 
 
-def _asked(command: AuthorizePayment, moment: Moment) -> Payment:
+def _asked(command: AuthorizePayment, moment: Moment, policy: PaymentPolicy) -> Payment:
     free = command.amount_minor == 0
     return Payment(
         order_id=command.order_id,
@@ -188,6 +193,7 @@ def _asked(command: AuthorizePayment, moment: Moment) -> Payment:
         state=PaymentState.CAPTURED if free else PaymentState.ASKED,
         authorize_key=_key(moment),
         attempt_id=None if free else moment.new_id(),
+        provider=policy.provider_of(command.method),
     )
 
 
@@ -209,15 +215,25 @@ def _told(told: ProviderAnswered, attempt: Attempt) -> Told:
     return Told(told.provider_payment_id, told.reason, told.captured_minor, attempt=attempt)
 
 
-def _authorize_attempt_of(order_id: UUID, rows: Rows) -> Need:
+def _first_attempts(attempt_id: UUID, rows: Rows) -> dict[str, Attempt | None]:
+    """What was prepared is confirmed by an attempt that exists from the same decision on."""
+    attempt = rows.get(ATTEMPTS, attempt_id)
+    prepared = attempt is not None and attempt.kind is AttemptKind.PREPARE and attempt.state is AttemptState.KNOWN
+    return {"attempt": attempt, "confirming": rows.get(ATTEMPTS, confirm_id(attempt_id)) if prepared else None}
+
+
+def _first_attempts_of(order_id: UUID, rows: Rows) -> Need:
+    """The attempt that made the payment, and the one that confirms it, should there be one."""
     stored = rows.get(PAYMENTS, order_id)
-    return Need.of(ATTEMPTS, "id", stored.attempt_id if stored else None)
+    if stored is None or stored.attempt_id is None:
+        return Need.of(ATTEMPTS, "id")
+    return Need.of(ATTEMPTS, "id", stored.attempt_id, confirm_id(stored.attempt_id))
 
 
 def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Rows) -> list[Need]:
     """Nothing more for an authorization: the usual way loads two rows."""
     attempt = rows.get(ATTEMPTS, message.attempt_id)
-    if attempt is None or attempt.kind is AttemptKind.AUTHORIZE:
+    if attempt is None or attempt.kind in FIRST:
         return []
     return [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id), Need.of(REFUNDS, "refund_id", attempt.refund_id)]
 
@@ -258,6 +274,8 @@ def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> No
 
 ANSWERED: Final = {
     AttemptKind.AUTHORIZE: _authorize_answered,
+    AttemptKind.PREPARE: _authorize_answered,
+    AttemptKind.CONFIRM: _authorize_answered,
     AttemptKind.CAPTURE: _capture_answered,
     AttemptKind.VOID: _void_answered,
     AttemptKind.REFUND: _refund_answered,

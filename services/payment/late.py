@@ -38,6 +38,10 @@ RELEASING: Final = (State.WITHDRAWING, State.VOIDING, State.RETURNING)
 
 ROWS: Final[tuple[Row, ...]] = (
     # what is said     while the payment is                              does
+    (Word.PREPARED, (State.ASKED,), do.confirm),
+    (Word.PREPARED, (State.WITHDRAWING,), do.void),  # made there, and never to be confirmed
+    (Word.PREPARED, (State.PENDING, State.AUTHORIZED, State.CAPTURED, State.DECLINED, State.FAILED), do.ignore),
+    (Word.PREPARED, (State.VOIDING, State.VOIDED, State.RETURNING, State.RETURNED), do.ignore),
     (Word.CAPTURED, (State.ASKED, State.PENDING, State.AUTHORIZED), do.capture),
     (Word.CAPTURED, (State.CAPTURED, State.RETURNING, State.RETURNED), do.ignore),  # told twice, or an old notice
     (Word.CAPTURED, (State.WITHDRAWING, *ENDED_WITHOUT_MONEY), do.take_back),  # after release, decline or expiry

@@ -53,6 +53,7 @@ def build() -> Service:
             connections=settings.provider_calls_at_once,
         )
     )
+    providers = {"sandbox": provider}
     calls = CallSettings(timeout_s=settings.provider_timeout_s + 5.0, at_once=settings.provider_calls_at_once)
 
     async def webhook(request: web.Request) -> web.Response:
@@ -72,7 +73,7 @@ def build() -> Service:
         make_consumer(settings.policy()),
         SCHEMA,
         settings,
-        effects=[make_effect(provider, calls)],
+        effects=[make_effect(providers, calls)],
         doors=[(WEBHOOK_PATH, webhook)],
         opens=[provider.__aenter__],
         closes=[provider.close],

@@ -42,6 +42,7 @@ PAYMENTS: Final = Table(
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("authorize_key", sa.Text, nullable=False),
         sa.Column("attempt_id", sa.Uuid),
+        sa.Column("provider", sa.Text, nullable=False, server_default="sandbox"),
         sa.Column("provider_payment_id", sa.Text, nullable=False),
         sa.Column("captured_minor", sa.BigInteger, nullable=False),
         sa.Column("refunded_minor", sa.BigInteger, nullable=False),
@@ -69,7 +70,7 @@ PAYMENTS: Final = Table(
     ),
     key=("order_id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"amount_minor", "currency", "method", "authorize_key", "attempt_id"}),
+    fixed=frozenset({"amount_minor", "currency", "method", "authorize_key", "attempt_id", "provider"}),
 )
 
 AUTHORIZATIONS: Final = Table(
@@ -165,6 +166,7 @@ ATTEMPTS: Final = Table(
         sa.Column("outcome", sa.Text, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("provider", sa.Text, nullable=False, server_default="sandbox"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(ATTEMPT, "state"),
@@ -179,7 +181,17 @@ ATTEMPTS: Final = Table(
     key=("id",),
     discipline=Discipline.VERSIONED,
     fixed=frozenset(
-        {"order_id", "kind", "refund_id", "amount_minor", "currency", "token", "webhook_url", "provider_payment_id"}
+        {
+            "order_id",
+            "kind",
+            "refund_id",
+            "amount_minor",
+            "currency",
+            "token",
+            "webhook_url",
+            "provider_payment_id",
+            "provider",
+        }
     ),
 )
 

@@ -10,6 +10,7 @@ from services.payment.provider.port import (
     Failed,
     Impossible,
     Pending,
+    Prepared,
     ProviderAnswer,
     Refunded,
     Unknown,
@@ -30,6 +31,8 @@ class Spoken:
 def spoken(answer: ProviderAnswer) -> Spoken:
     id_ = answer.provider_payment_id or ""
     match answer:
+        case Prepared():
+            return Spoken(Word.PREPARED, id_)
         case Authorized():
             return Spoken(Word.AUTHORIZED, id_)
         case Captured(_, captured_minor, refunded_minor):

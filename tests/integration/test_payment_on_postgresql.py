@@ -70,7 +70,7 @@ def release(order: UUID) -> Heard:
 
 async def works(replica: Batches, provider: ScriptedProvider) -> int:
     """One pass of a worker: takes, calls, tells."""
-    effect = payment_effect(provider)
+    effect = payment_effect({"sandbox": provider})
     taken = await effect.take(replica.store, 7)
     await replica.run([heard(await effect.perform(attempt)) for attempt in taken], due=True)
     return len(taken)

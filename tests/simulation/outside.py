@@ -44,6 +44,7 @@ class UnreliableProvider:
 
     def __init__(self, provider: ScriptedProvider, faults: Faults) -> None:
         self.provider, self._faults = provider, faults
+        self.prepares = provider.prepares
 
     async def _ask(self, call: Callable[[], Awaitable[ProviderAnswer]]) -> ProviderAnswer:
         await pause("ask the provider")
@@ -54,6 +55,9 @@ class UnreliableProvider:
         if self._faults.strikes(Fault.UNKNOWN_DONE):
             return Unknown("connection: lost on the way back")
         return answer
+
+    async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        return await self._ask(lambda: self.provider.prepare(key, request))
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         return await self._ask(lambda: self.provider.authorize(key, request))

@@ -87,7 +87,9 @@ class MemoryPromiseBook:
 def _payment(provider: PaymentProvider) -> Part:
     from services.payment import effects, tables
 
-    return Part("payment", _payment_consumer(), tables.TABLES, tables.MACHINES, (effects.payment_effect(provider),))
+    return Part(
+        "payment", _payment_consumer(), tables.TABLES, tables.MACHINES, (effects.payment_effect({"sandbox": provider}),)
+    )
 
 
 @cache  # a registration table holds no state; making one costs more than a schedule of the simulator can afford

@@ -42,9 +42,10 @@ class Till:
         self.now = START
         self.new_id = Ids(self.clock)
         self.provider = provider(self.clock)
-        self.effect = payment_effect(self.provider)
+        self.effect = payment_effect({"sandbox": self.provider})
         self.store = MemoryStore(self.clock, tables=TABLES, machines=MACHINES)
-        self.batches = Batches(make_consumer(POLICY), self.store, self.new_id)
+        policy = replace(POLICY, preparing=frozenset({"sandbox"} if self.provider.prepares else ()))
+        self.batches = Batches(make_consumer(policy), self.store, self.new_id)
         self.calls: list[Attempt] = []
         """Attempts a worker has taken and not called yet."""
         self.notices: list[ProviderNotified] = []

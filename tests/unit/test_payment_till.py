@@ -448,7 +448,7 @@ async def test_a_provider_that_hangs_or_breaks_is_not_known() -> None:
         till = Till()
         await till.hears(authorize(), keys=[AUTHORIZE])
         (attempt,) = await till.takes()
-        told = await make_effect(provider(till.clock), CallSettings(timeout_s=0.01)).perform(attempt)
+        told = await make_effect({"sandbox": provider(till.clock)}, CallSettings(timeout_s=0.01)).perform(attempt)
         assert isinstance(told, ProviderAnswered)
         assert (told.outcome, told.reason) == ("unknown", why)
 

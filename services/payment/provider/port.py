@@ -20,6 +20,8 @@ class AuthorizeRequest:
     reference: str
     capture: bool
     webhook_url: str | None = None
+    provider_payment_id: str = ""
+    """Of what was prepared; with it, authorizing confirms that."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ class VoidRequest:
 class RefundRequest:
     provider_payment_id: str
     amount_minor: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Made at the provider under an id, with nothing held yet."""
+
+    provider_payment_id: str
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,19 @@ class Unknown:
     provider_payment_id: str | None = None
 
 
-ProviderAnswer = Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Impossible | Unknown
+ProviderAnswer = (
+    Prepared | Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Impossible | Unknown
+)
 
 
 class PaymentProvider(Protocol):
     """`key` is the attempt's id: the same key and request bring the same answer, however often they are asked."""
+
+    prepares: bool
+    """Whether a payment is made first, so that its id is kept before anything is held."""
+
+    async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        """Make it, and hold nothing: `Prepared`. Asked only of who `prepares`."""
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer: ...
     async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer: ...

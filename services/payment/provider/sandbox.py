@@ -128,6 +128,11 @@ class SandboxProvider:
             await self._session.close()
             self._session = None
 
+    prepares = False
+
+    async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        return Unknown("the sandbox makes and takes a payment in one call")
+
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         body = {
             "reference": request.reference,
