@@ -4,12 +4,14 @@ All of it is seen from outside: what the storefront said and heard, the provider
 """
 
 import asyncio
+import json
 import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from services.ops.invariants import Invariant, Seen, check, fetch_books
@@ -94,6 +96,12 @@ class Verdict:
 VERDICTS: Final[list[Verdict]] = []
 
 
+def keep(verdicts: list[Verdict]) -> None:
+    """After each campaign: what was found must not depend on the ones that follow."""
+    if path := os.environ.get("WAYBILL_CHAOS_JSON"):
+        Path(path).write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1) + "\n")
+
+
 @dataclass
 class Place:
     """Everything a campaign may touch."""
@@ -139,6 +147,15 @@ class Campaign:
         """Load and faults together, then peace, then the count; raises AssertionError unless everything holds."""
         verdict = Verdict(self.fault, SEED)
         VERDICTS.append(verdict)
+        try:
+            return await self._run(faults, verdict)
+        except BaseException as broken:
+            verdict.trouble.append(f"{type(broken).__name__}: {str(broken)[:500]}")
+            raise
+        finally:
+            keep(VERDICTS)
+
+    async def _run(self, faults: Callable[["Campaign"], Awaitable[None]], verdict: Verdict) -> Verdict:
         over = asyncio.Event()
         await self.stockroom.open()
         load = asyncio.gather(self._load(over), self.stockroom.work(over))

@@ -1,11 +1,8 @@
 """The whole system in separate processes behind two proxies, one for all campaigns; and the table of their verdicts."""
 
 import itertools
-import json
-import os
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -103,5 +100,3 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for row in [list(COLUMNS), *rows]:
         terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
     terminalreporter.write_line(f"seed {VERDICTS[0].seed}")
-    if path := os.environ.get("WAYBILL_CHAOS_JSON"):
-        Path(path).write_text(json.dumps([asdict(verdict) for verdict in VERDICTS], indent=1) + "\n")
