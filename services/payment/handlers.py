@@ -94,7 +94,7 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
         ProviderNotified,
         needs=lambda told: [
             Need.of(PAYMENTS, "order_id", told.order_id),
-            Need.of(ATTEMPTS, "id", told.attempt_id),
+            Need.of(ATTEMPTS, "id", told.attempt_id, confirm_id(told.attempt_id)),
             Need.of(AUTHORIZATIONS, "order_id", told.order_id),
         ],
     )
@@ -106,8 +106,9 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
         if attempt is None or stored.attempt_id != attempt.id:
             raise Contradiction(f"notice {told.notice_id}: attempt {told.attempt_id} did not make this payment")
         case = Case(stored, rows, moment, policy, Told(told.provider_payment_id, told.reason, told.captured_minor))
-        if attempt.state not in ENDED:
-            case.learn(attempt, told.status)
+        for asked in _first_attempts(attempt.id, rows).values():
+            if asked is not None and asked.state not in ENDED:
+                case.learn(asked, told.status)
         LATE[Word(told.status), case.state](case)
         return case.said
 
