@@ -100,6 +100,7 @@ from contracts.order import (
 from contracts.payment import (
     AttemptOverdue,
     AuthorizePayment,
+    DisputeOutcome,
     PaymentAuthorized,
     PaymentDeclined,
     PaymentPending,
@@ -107,6 +108,7 @@ from contracts.payment import (
     PaymentRefundRefused,
     PaymentReleased,
     ProviderAnswered,
+    ProviderDisputed,
     ProviderNotified,
     RefundPayment,
     ReleasePayment,
@@ -436,6 +438,15 @@ _PAYMENT: tuple[Message, ...] = (
     PaymentRefunded(order_id=ORDER, refund_id=REFUND),
     PaymentRefundRefused(order_id=ORDER, refund_id=REFUND, reason="above_captured"),
     ProviderAnswered(order_id=ORDER, attempt_id=ATTEMPT, outcome="captured", provider_payment_id="pay_4711"),
+    ProviderDisputed(
+        notice_id="evt_0198",
+        provider_payment_id="pi_0198",
+        dispute_id="dp_0198",
+        amount_minor=1250,
+        currency="EUR",
+        outcome=DisputeOutcome.OPEN,
+        reason="fraudulent",
+    ),
     ProviderNotified(
         order_id=ORDER,
         attempt_id=ATTEMPT,

@@ -1,5 +1,6 @@
 """Money: authorize, release, refund, and what became known about it."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -92,6 +93,25 @@ class ProviderNotified(Local, topic="payment.provider_notified", heard_by="payme
     reason: Annotated[str, Field(max_length=500)] = ""
     captured_minor: int = 0
     refunded_minor: int = 0
+
+
+class DisputeOutcome(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+class ProviderDisputed(Local, topic="payment.provider_disputed", heard_by="payment"):
+    """A verified webhook: the customer's bank takes a payment back, or it was decided who keeps the money. Only the
+    provider's own id says which payment it is."""
+
+    notice_id: Annotated[str, Field(max_length=200)]
+    provider_payment_id: Annotated[str, Field(min_length=1, max_length=200)]
+    dispute_id: Annotated[str, Field(min_length=1, max_length=200)]
+    amount_minor: Annotated[int, Field(ge=1)]
+    currency: Currency
+    outcome: DisputeOutcome
+    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 class AttemptOverdue(Local, topic="payment.attempt_overdue", heard_by="payment"):

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts.message import Reply
-from contracts.payment import AttemptOverdue, RefundPayment
+from contracts.payment import AttemptOverdue, ProviderDisputed, RefundPayment
 from contracts.story import StoryFact
 from services.payment.domain import (
     ATTEMPT,
@@ -41,6 +41,7 @@ class Told:
     confirming: Attempt | None = None
     """Where the provider prepares first: the attempt that confirms."""
     refund: RefundPayment | None = None
+    dispute: ProviderDisputed | None = None
 
 
 @dataclass

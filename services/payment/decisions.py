@@ -177,7 +177,7 @@ def book_only(case: Case) -> None:
 
 def free(case: Case) -> None:
     """The money is with the customer: everybody who waits for that is told."""
-    if case.payment.captured_minor > case.payment.refunded_minor:
+    if case.payment.refundable_minor:
         case.move("return")
         give_back(case)
         return
@@ -196,7 +196,7 @@ def give_back(case: Case) -> None:
     payment = case.payment
     if payment.refund_reserved_minor:
         return
-    rest = payment.captured_minor - payment.refunded_minor
+    rest = payment.refundable_minor
     if rest == 0:
         free(case)
         return
@@ -258,7 +258,7 @@ def begin_refund(case: Case) -> None:
     payment, asked = case.payment, _asked(case)
     if asked.currency != payment.currency:
         _refuse(case, "wrong_currency")
-    elif asked.amount_minor > payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor:
+    elif asked.amount_minor > payment.refundable_minor:
         _refuse(case, "above_captured")
     else:
         key = case.told.command_key

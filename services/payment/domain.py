@@ -62,6 +62,7 @@ PAYMENT: Final = Machine(
         (PaymentState.FAILED, "return", PaymentState.RETURNING),
         (PaymentState.VOIDED, "void", PaymentState.VOIDING),
         (PaymentState.VOIDED, "return", PaymentState.RETURNING),
+        (PaymentState.RETURNED, "return", PaymentState.RETURNING),  # a chargeback was won back after the end
     ],
 )
 
@@ -106,6 +107,32 @@ REFUND: Final = Machine(
         (RefundState.ASKED, "refuse", RefundState.REFUSED),
     ],
 )
+
+
+class ChargebackState(StrEnum):
+    OPEN = "open"  # the bank has taken the money back, and a decision is awaited
+    LOST = "lost"
+    WON = "won"
+
+
+CHARGEBACK: Final = Machine(
+    "chargeback",
+    ChargebackState,
+    # how it ended may be heard before how it began
+    start=(ChargebackState.OPEN, ChargebackState.LOST, ChargebackState.WON),
+    moves=[
+        (ChargebackState.OPEN, "lose", ChargebackState.LOST),
+        (ChargebackState.OPEN, "win", ChargebackState.WON),
+        (ChargebackState.LOST, "win", ChargebackState.WON),  # on appeal
+    ],
+)
+
+
+class ReversalState(StrEnum):
+    REVERSED = "reversed"
+
+
+CHARGEBACK_REVERSAL: Final = Machine("chargeback reversal", ReversalState, start=ReversalState.REVERSED, moves=[])
 
 
 class AttemptKind(StrEnum):
@@ -164,10 +191,18 @@ class Payment:
     captured_minor: int = 0
     refunded_minor: int = 0
     refund_reserved_minor: int = 0
+    disputed_minor: int = 0
+    """Taken back by the customer's bank, and not won back."""
     release_keys: list[str] = field(default_factory=list)
     """Commands that wait for the money to be free."""
     release_reason: str = ""
     version: int = 0
+
+    @property
+    def refundable_minor(self) -> int:
+        """What is ours still and promised to nobody. What was refunded and then disputed all the same is gone twice."""
+        gone = self.refunded_minor + self.refund_reserved_minor + self.disputed_minor
+        return max(0, self.captured_minor - gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +243,36 @@ class Refund:
     reason: str = ""
     refusal: str = ""
     version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chargeback:
+    """Its id follows from the provider's name for the dispute: whatever is heard of it first makes the same row."""
+
+    id: UUID
+    order_id: UUID
+    dispute_id: str
+    amount_minor: int
+    currency: str
+    state: ChargebackState
+    reason: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChargebackReversal:
+    """A dispute that was won: the money came back. Its id is the chargeback's."""
+
+    id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    state: ReversalState
+    version: int = 0
+
+
+def chargeback_id(order_id: UUID, dispute_id: str) -> UUID:
+    return uuid5(order_id, f"dispute {dispute_id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +360,9 @@ class Word(StrEnum):
     VOIDED = "voided"
     REFUNDED = "refunded"
     CAPTURE_REFUSED = "capture_refused"  # what was held could not be taken
+    DISPUTE_OPENED = "dispute_opened"  # the customer's bank has taken it back
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
     RELEASE = "release"
     REFUND = "refund"
 

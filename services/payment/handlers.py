@@ -13,12 +13,13 @@ from contracts.payment import (
     PaymentRefundRefused,
     PaymentReleased,
     ProviderAnswered,
+    ProviderDisputed,
     ProviderNotified,
     RefundPayment,
     ReleasePayment,
 )
 from contracts.story import StoryFact
-from services.payment import decisions
+from services.payment import decisions, disputes
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
@@ -33,10 +34,11 @@ from services.payment.domain import (
     PaymentPolicy,
     PaymentState,
     Word,
+    chargeback_id,
     confirm_id,
 )
 from services.payment.late import LATE
-from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
+from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
 from shared.frozen import replace
 from shared.table import Need
@@ -111,6 +113,21 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
                 case.learn(asked, told.status)
         LATE[Word(told.status), case.state](case)
         return case.said
+
+    @payment.hears(
+        ProviderDisputed,
+        needs=lambda told: [Need.of(AUTHORIZATIONS, "provider_payment_id", told.provider_payment_id)],
+        then=_what_a_dispute_touches,
+    )
+    def provider_disputed(told: ProviderDisputed, rows: Rows, moment: Moment) -> list[StoryFact]:
+        """The customer's bank takes money back, or gives it to us again; in any order, and any of it twice."""
+        made = rows.where(AUTHORIZATIONS, "provider_payment_id", told.provider_payment_id)
+        stored = rows.get(PAYMENTS, made[0].order_id) if made else None
+        if stored is None:
+            raise NotYet(f"dispute {told.dispute_id} is about no payment of ours: {told.provider_payment_id}")
+        case = Case(stored, rows, moment, policy, Told(reason=told.reason, dispute=told))
+        LATE[disputes.WORD_OF[told.outcome], case.state](case)
+        return _story(case)
 
     @payment.hears(
         ReleasePayment,
@@ -229,6 +246,14 @@ def _first_attempts_of(order_id: UUID, rows: Rows) -> Need:
     if stored is None or stored.attempt_id is None:
         return Need.of(ATTEMPTS, "id")
     return Need.of(ATTEMPTS, "id", stored.attempt_id, confirm_id(stored.attempt_id))
+
+
+def _what_a_dispute_touches(told: ProviderDisputed, rows: Rows) -> list[Need]:
+    orders = [made.order_id for made in rows.where(AUTHORIZATIONS, "provider_payment_id", told.provider_payment_id)]
+    return [
+        Need.of(PAYMENTS, "order_id", *orders),
+        Need.of(CHARGEBACKS, "id", *(chargeback_id(order_id, told.dispute_id) for order_id in orders)),
+    ]
 
 
 def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Rows) -> list[Need]:

@@ -9,6 +9,7 @@ from itertools import product
 from typing import Final
 
 from services.payment import decisions as do
+from services.payment import disputes
 from services.payment.case import Case
 from services.payment.domain import PaymentState as State
 from services.payment.domain import Word
@@ -35,6 +36,8 @@ def total(rows: Iterable[Row]) -> Mapping[tuple[Word, State], Act]:
 
 ENDED_WITHOUT_MONEY: Final = (State.DECLINED, State.FAILED, State.VOIDED)
 RELEASING: Final = (State.WITHDRAWING, State.VOIDING, State.RETURNING)
+TAKEN: Final = (State.CAPTURED, State.RETURNING, State.RETURNED)
+NOT_TAKEN: Final = tuple(state for state in State if state not in TAKEN)
 
 ROWS: Final[tuple[Row, ...]] = (
     # what is said     while the payment is                              does
@@ -86,6 +89,10 @@ ROWS: Final[tuple[Row, ...]] = (
     (Word.REFUND, (State.ASKED, State.PENDING, State.AUTHORIZED, *ENDED_WITHOUT_MONEY), do.refuse_not_captured),
     (Word.REFUND, RELEASING, do.refuse_under_release),  # one changing decision at a time
     (Word.REFUND, (State.RETURNED,), do.refuse_nothing_left),
+    (Word.DISPUTE_OPENED, TAKEN, disputes.open_chargeback),  # after a refund too: then it is gone twice, and fought
+    (Word.DISPUTE_WON, TAKEN, disputes.win),
+    (Word.DISPUTE_LOST, TAKEN, disputes.lose),
+    *((word, NOT_TAKEN, disputes.wait_for_capture) for word in disputes.WORDS),  # it overtook the capture's notice
 )
 
 LATE: Final = total(ROWS)

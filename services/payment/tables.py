@@ -9,12 +9,16 @@ from services.payment.domain import (
     ATTEMPT,
     AUTHORIZATION,
     CAPTURE,
+    CHARGEBACK,
+    CHARGEBACK_REVERSAL,
     PAYMENT,
     REFUND,
     Attempt,
     AttemptKind,
     Authorization,
     Capture,
+    Chargeback,
+    ChargebackReversal,
     Payment,
     Refund,
 )
@@ -47,6 +51,7 @@ PAYMENTS: Final = Table(
         sa.Column("captured_minor", sa.BigInteger, nullable=False),
         sa.Column("refunded_minor", sa.BigInteger, nullable=False),
         sa.Column("refund_reserved_minor", sa.BigInteger, nullable=False),
+        sa.Column("disputed_minor", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("release_keys", JSONB, nullable=False),
         sa.Column("release_reason", sa.Text, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
@@ -61,10 +66,11 @@ PAYMENTS: Final = Table(
             "refunded_minor + refund_reserved_minor <= captured_minor", name="refunded_never_above_captured"
         ),
         sa.CheckConstraint(
-            "state <> 'returned' OR (refunded_minor = captured_minor AND refund_reserved_minor = 0)",
+            "state <> 'returned' OR (refunded_minor + disputed_minor >= captured_minor AND refund_reserved_minor = 0)",
             name="returned_means_all_given_back",
         ),
         sa.CheckConstraint("state <> 'voided' OR captured_minor = 0", name="voided_means_nothing_taken"),
+        sa.CheckConstraint("disputed_minor BETWEEN 0 AND captured_minor", name="disputed_never_above_captured"),
         # no index is touched by an update, so it can stay on its page
         postgresql_with={"fillfactor": 70},
     ),
@@ -94,6 +100,8 @@ AUTHORIZATIONS: Final = Table(
             unique=True,
             postgresql_where=sa.text("state IN ('held', 'captured')"),
         ),
+        # a dispute names the provider's payment and nothing of ours
+        sa.Index("authorizations_by_providers_id", "provider_payment_id"),
     ),
     key=("id",),
     discipline=Discipline.VERSIONED,
@@ -146,6 +154,49 @@ REFUNDS: Final = Table(
     fixed=frozenset({"order_id", "amount_minor", "currency", "command_key", "reason"}),
 )
 
+CHARGEBACKS: Final = Table(
+    Chargeback,
+    sa.Table(
+        "chargebacks",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        _of_a_payment("a_chargeback_is_of_a_payment"),
+        sa.Column("dispute_id", sa.Text, nullable=False),
+        sa.Column("amount_minor", sa.BigInteger, nullable=False),
+        sa.Column("currency", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        states_check(CHARGEBACK, "state"),
+        sa.CheckConstraint("amount_minor > 0", name="chargeback_is_positive"),
+        sa.Index("chargebacks_of_an_order", "order_id"),
+    ),
+    key=("id",),
+    discipline=Discipline.VERSIONED,
+    fixed=frozenset({"order_id", "dispute_id", "amount_minor", "currency"}),
+)
+
+CHARGEBACK_REVERSALS: Final = Table(
+    ChargebackReversal,
+    sa.Table(
+        "chargeback_reversals",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        _of_a_payment("a_reversal_is_of_a_payment"),
+        sa.Column("amount_minor", sa.BigInteger, nullable=False),
+        sa.Column("currency", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        states_check(CHARGEBACK_REVERSAL, "state"),
+        sa.CheckConstraint("amount_minor > 0", name="reversal_is_positive"),
+    ),
+    key=("id",),
+    discipline=Discipline.VERSIONED,
+    fixed=frozenset({"order_id", "amount_minor", "currency"}),
+)
+
 _KINDS = ", ".join(f"'{kind}'" for kind in AttemptKind)
 
 ATTEMPTS: Final = Table(
@@ -195,11 +246,21 @@ ATTEMPTS: Final = Table(
     ),
 )
 
-TABLES: Final[tuple[Table[Any], ...]] = (PAYMENTS, AUTHORIZATIONS, CAPTURES, REFUNDS, ATTEMPTS)
+TABLES: Final[tuple[Table[Any], ...]] = (
+    PAYMENTS,
+    AUTHORIZATIONS,
+    CAPTURES,
+    REFUNDS,
+    CHARGEBACKS,
+    CHARGEBACK_REVERSALS,
+    ATTEMPTS,
+)
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("payments", "state", PAYMENT),
     ("authorizations", "state", AUTHORIZATION),
     ("captures", "state", CAPTURE),
     ("refunds", "state", REFUND),
+    ("chargebacks", "state", CHARGEBACK),
+    ("chargeback_reversals", "state", CHARGEBACK_REVERSAL),
     ("attempts", "state", ATTEMPT),
 )

@@ -7,19 +7,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from contracts.payment import ProviderNotified
+from pydantic import ValidationError
+
+from contracts.payment import DisputeOutcome, ProviderDisputed, ProviderNotified
 from services.payment.domain import UNKNOWN
-from services.payment.provider.port import BadNotice, WebhookNotice
+from services.payment.provider.port import BadNotice, Disputed, WebhookNotice
 from services.payment.provider.sandbox import verify_webhook
 from services.payment.words import spoken
 
+Notice = ProviderNotified | ProviderDisputed
 
-def to_message(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderNotified:
+
+def to_message(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
     return told_by(verify_webhook(secret, headers, body, now))
 
 
-def told_by(notice: WebhookNotice) -> ProviderNotified:
+def told_by(notice: WebhookNotice) -> Notice:
     """A notice that is already trusted."""
+    if isinstance(notice.answer, Disputed):
+        return _disputed(notice, notice.answer)
     told = spoken(notice.answer)
     if told.word == UNKNOWN:
         raise BadNotice(told.reason)
@@ -37,3 +43,18 @@ def told_by(notice: WebhookNotice) -> ProviderNotified:
         captured_minor=told.captured_minor,
         refunded_minor=told.refunded_minor,
     )
+
+
+def _disputed(notice: WebhookNotice, dispute: Disputed) -> ProviderDisputed:
+    try:
+        return ProviderDisputed(
+            notice_id=notice.id,
+            provider_payment_id=dispute.provider_payment_id,
+            dispute_id=dispute.dispute_id,
+            amount_minor=dispute.amount_minor,
+            currency=notice.currency,
+            outcome=DisputeOutcome(dispute.outcome),
+            reason=dispute.reason,
+        )
+    except ValidationError as error:
+        raise BadNotice(f"{notice.id}: {error}") from None

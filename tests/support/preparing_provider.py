@@ -73,6 +73,9 @@ class PreparingProvider(ScriptedProvider):
     def take_notices(self) -> list[WebhookNotice]:
         return [self._told(notice) for notice in super().take_notices()]
 
+    def known_as(self, booked: str) -> str:
+        return self._intent_of(booked) or booked
+
     def _inside(self, request: CaptureRequest | VoidRequest | RefundRequest) -> str:
         return self._booked[request.provider_payment_id]
 
@@ -88,7 +91,7 @@ class PreparingProvider(ScriptedProvider):
             notice,
             provider_payment_id=intent,
             authorize_key=self._prepared[intent],
-            answer=self._outside(notice.answer),
+            answer=replace(notice.answer, provider_payment_id=intent),
         )
 
     def _intent_of(self, booked: str | None) -> str | None:

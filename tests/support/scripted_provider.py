@@ -100,6 +100,10 @@ class ScriptedProvider:
         taken, self._notices = self._notices, []
         return taken
 
+    def known_as(self, booked: str) -> str:
+        """What it calls a payment of its books when it speaks to us."""
+        return booked
+
     def books(self) -> dict[str, list[dict[str, Any]]]:
         """In the shape of GET /books."""
         return {

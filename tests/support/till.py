@@ -10,14 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from contracts.message import Message
-from contracts.payment import ProviderAnswered, ProviderNotified
+from contracts.payment import ProviderAnswered
 from contracts.story import StoryFact
 from services.payment.domain import Attempt, Payment, PaymentPolicy
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
 from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
 from services.payment.tables import ATTEMPTS, MACHINES, PAYMENTS, TABLES
-from services.payment.webhook import told_by
+from services.payment.webhook import Notice, told_by
 from shared.batch import Batches
 from shared.envelope import Envelope, open_envelope
 from shared.heard import Heard
@@ -48,7 +48,7 @@ class Till:
         self.batches = Batches(make_consumer(policy), self.store, self.new_id)
         self.calls: list[Attempt] = []
         """Attempts a worker has taken and not called yet."""
-        self.notices: list[ProviderNotified] = []
+        self.notices: list[Notice] = []
 
     def clock(self) -> datetime:
         return self.now

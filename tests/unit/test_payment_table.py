@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+from contracts.payment import ProviderNotified
 from services.payment.domain import PAYMENT, AttemptState, PaymentPolicy, PaymentState, Word, named
 from services.payment.late import LATE, ROWS, NotTotal, Row, total
 from services.payment.provider.port import BadNotice, BadSignature
@@ -48,7 +49,7 @@ def test_no_word_is_ignored_while_the_outcome_is_unknown() -> None:
 def test_a_free_payment_stays_free_or_becomes_free_again() -> None:
     leaves = {to for origin, to in PAYMENT.pairs if origin in (PaymentState.DECLINED, PaymentState.VOIDED)}
     assert leaves == {PaymentState.VOIDING, PaymentState.RETURNING}
-    assert PaymentState.RETURNED in PAYMENT.final
+    assert {to for origin, to in PAYMENT.pairs if origin is PaymentState.RETURNED} == {PaymentState.RETURNING}
 
 
 def test_attempts_end_known_or_withdrawn() -> None:
@@ -107,6 +108,7 @@ def signed(body: bytes, secret: str = "s3cret") -> dict[str, str]:
 def test_a_signed_notice_names_its_order_and_attempt() -> None:
     body = notice()
     told = to_message("s3cret", signed(body), body, NOW)
+    assert isinstance(told, ProviderNotified)
     assert (told.order_id, told.attempt_id, told.status, told.captured_minor) == (ORDER, ATTEMPT, "captured", 1000)
 
 

@@ -7,7 +7,7 @@ the same key, or reads the payment by its id. "Not found" is `Unknown` too, for 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is a few kB, and the body is read before it can be trusted
 
@@ -94,6 +94,17 @@ class Refunded:
 
 
 @dataclass(frozen=True)
+class Disputed:
+    """The customer's bank takes it back (open), or it was decided who keeps it (won: we do)."""
+
+    provider_payment_id: str
+    dispute_id: str
+    amount_minor: int
+    outcome: Literal["open", "won", "lost"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Impossible:
     """Refused by name, with the status the payment has: asking again will not help."""
 
@@ -159,4 +170,4 @@ class WebhookNotice:
     reference: str
     amount_minor: int
     currency: str
-    answer: ProviderAnswer  # where the payment stood when the notice was made
+    answer: ProviderAnswer | Disputed  # where the payment stood when the notice was made

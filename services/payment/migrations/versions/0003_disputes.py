@@ -1,0 +1,12 @@
+"""Disputes: what a bank takes back, and what is won back from it."""
+
+from alembic import op
+
+from shared.migrations import run_sql_file
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    run_sql_file(op, __file__)  # type: ignore[arg-type]
