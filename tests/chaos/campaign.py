@@ -111,6 +111,7 @@ class Place:
     source: Speaker
     amqp: Proxy
     database: Proxy
+    provider: Proxy
     env: dict[str, str]
     servers: Any
     sequences: Iterator[int]

@@ -60,6 +60,9 @@ async def place(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
             name = f"{service.upper()}_{kind}_URL"
             env[name] = proxy.in_front_of(env[name])
     system = plan(env, tmp_path_factory.mktemp("logs"), [(service,) for service in SERVICES], **QUICK)
+    provider = Proxy(system.provider_url, 80)
+    await provider.start()
+    system.env["PROVIDER_URL"] = provider.in_front_of(system.provider_url)
     try:
         await system.start()
         await deliver_goods(env, {"A-1": 10**6, "A-2": 10**6, "A-3": 10**6, "A-4": 10**6, RARE: 1})
@@ -67,13 +70,14 @@ async def place(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
             Storefront(env["STOREFRONT_AMQP_URL"]) as shop,
             Speaker(env["STOCK_SOURCE_AMQP_URL"], "waybill.stock") as source,
         ):
-            yield Place(system, shop, source, amqp, database, environment.env, servers, itertools.count(1))
+            yield Place(system, shop, source, amqp, database, provider, environment.env, servers, itertools.count(1))
         codes = await system.stop()
         assert set(codes.values()) == {0}, f"a service did not drain cleanly: {codes}"
     finally:
         await system.kill()
         await amqp.stop()
         await database.stop()
+        await provider.stop()
         environment.drop()
 
 
@@ -87,6 +91,7 @@ async def healthy(place: Place) -> AsyncIterator[None]:
             process.thaw()
     place.amqp.heal()
     place.database.heal()
+    place.provider.heal()
     await place.system.until_ready()
     yield
 

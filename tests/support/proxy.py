@@ -23,6 +23,8 @@ class Proxy:
         self.port = 0
         self.delay_s = 0.0
         self.to_client, self.to_server = asyncio.Event(), asyncio.Event()
+        self.holding = asyncio.Event()
+        """Something is held back."""
         self.heal()
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
@@ -41,8 +43,8 @@ class Proxy:
     def in_front_of(self, url: str) -> str:
         """The same URL through this proxy."""
         parts = urlsplit(url)
-        who = parts.netloc.rpartition("@")[0]
-        return urlunsplit(parts._replace(netloc=f"{who}@127.0.0.1:{self.port}"))
+        who, at, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{who}{at}127.0.0.1:{self.port}"))
 
     # -- faults --------------------------------------------------------------------------------------------------
 
@@ -66,6 +68,7 @@ class Proxy:
 
     def heal(self) -> None:
         self.delay_s = 0.0
+        self.holding.clear()
         self.to_client.set()
         self.to_server.set()
 
@@ -89,6 +92,8 @@ class Proxy:
                 while data := await source.read(CHUNK_BYTES):
                     if self.delay_s:
                         await asyncio.sleep(self.delay_s)
+                    if not gate.is_set():
+                        self.holding.set()
                     await gate.wait()
                     sink.write(data)
                     await sink.drain()
