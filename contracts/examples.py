@@ -110,6 +110,7 @@ from contracts.payment import (
     ProviderAnswered,
     ProviderDisputed,
     ProviderNotified,
+    ReceiveWebhook,
     RefundPayment,
     ReleasePayment,
 )
@@ -438,6 +439,12 @@ _PAYMENT: tuple[Message, ...] = (
     PaymentRefunded(order_id=ORDER, refund_id=REFUND),
     PaymentRefundRefused(order_id=ORDER, refund_id=REFUND, reason="above_captured"),
     ProviderAnswered(order_id=ORDER, attempt_id=ATTEMPT, outcome="captured", provider_payment_id="pay_4711"),
+    ReceiveWebhook(
+        provider="stripe",
+        headers={"stripe-signature": "t=1767268800,v1=0f"},
+        body_base64="eyJpZCI6ICJldnRfMSJ9",
+        received_at=NOON,
+    ),
     ProviderDisputed(
         notice_id="evt_0198",
         provider_payment_id="pi_0198",

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.message import Command, Local, Reply
-from contracts.values import Currency, Reference, Text
+from contracts.message import Command, Fact, Local, Reply
+from contracts.values import Currency, Instant, Reference, Text
 
 
 class AuthorizePayment(Command, topic="payment.authorize_payment", heard_by="payment"):
@@ -93,6 +93,18 @@ class ProviderNotified(Local, topic="payment.provider_notified", heard_by="payme
     reason: Annotated[str, Field(max_length=500)] = ""
     captured_minor: int = 0
     refunded_minor: int = 0
+
+
+class ReceiveWebhook(Fact, topic="payment.receive_webhook", heard_by="payment"):
+    """What came to a door of ours in a provider's name, as it came. Nothing of it is believed before its signature is
+    proven, as of the instant it came."""
+
+    provider: Reference
+    headers: Annotated[
+        dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=4_000)]], Field(max_length=50)
+    ]
+    body_base64: Annotated[str, Field(max_length=100_000)]
+    received_at: Instant
 
 
 class DisputeOutcome(StrEnum):

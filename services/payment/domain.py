@@ -135,6 +135,11 @@ class ReversalState(StrEnum):
 CHARGEBACK_REVERSAL: Final = Machine("chargeback reversal", ReversalState, start=ReversalState.REVERSED, moves=[])
 
 
+class WebhookVerdict(StrEnum):
+    HEARD = "heard"
+    UNINTERESTING = "uninteresting"  # theirs, and about nothing of ours
+
+
 class AttemptKind(StrEnum):
     AUTHORIZE = "authorize"
     PREPARE = "prepare"  # where the provider makes a payment first, and holds or takes it when it is confirmed
@@ -268,6 +273,20 @@ class ChargebackReversal:
     amount_minor: int
     currency: str
     state: ReversalState
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What came, as it came. Its id follows from the body: who repeats himself signs anew and says the same."""
+
+    id: UUID
+    provider: str
+    notice_id: str
+    headers: Mapping[str, str]
+    body: str
+    verdict: WebhookVerdict
+    received_at: datetime
     version: int = 0
 
 

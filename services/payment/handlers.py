@@ -1,5 +1,6 @@
 """What payment hears. Each handler finds its payment, turns the message into a word, and lets the table decide."""
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -15,11 +16,12 @@ from contracts.payment import (
     ProviderAnswered,
     ProviderDisputed,
     ProviderNotified,
+    ReceiveWebhook,
     RefundPayment,
     ReleasePayment,
 )
 from contracts.story import StoryFact
-from services.payment import decisions, disputes
+from services.payment import decisions, disputes, webhook
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
@@ -38,7 +40,8 @@ from services.payment.domain import (
     confirm_id,
 )
 from services.payment.late import LATE
-from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS
+from services.payment.provider.port import Notices
+from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS, WEBHOOKS
 from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
 from shared.frozen import replace
 from shared.table import Need
@@ -48,9 +51,21 @@ Outcome = PaymentAuthorized | PaymentDeclined | PaymentPending | PaymentReleased
 Refunding = PaymentRefunded | PaymentRefundRefused
 
 
-def make_consumer(policy: PaymentPolicy) -> Consumer:
-    """The registration table under a policy."""
+def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None = None) -> Consumer:
+    """The registration table under a policy; `notices` proves and reads what each provider sends."""
     payment = Consumer("payment")
+
+    @payment.hears(ReceiveWebhook, needs=lambda came: [Need.of(WEBHOOKS, "id", webhook.id_of(came))])
+    def receive_webhook(came: ReceiveWebhook, rows: Rows, moment: Moment) -> list[ProviderNotified | ProviderDisputed]:
+        """Kept as it came, proven, and then said on; the same body again changes nothing."""
+        if rows.get(WEBHOOKS, webhook.id_of(came)) is not None:
+            return []
+        reader = (notices or {}).get(came.provider)
+        if reader is None:
+            raise NotYet(f"nobody reads what {came.provider!r} sends")
+        kept, said = webhook.received(came, reader)
+        rows.put(kept)
+        return said
 
     @payment.hears(AuthorizePayment, needs=lambda command: [Need.of(PAYMENTS, "order_id", command.order_id)])
     def authorize_payment(

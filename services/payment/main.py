@@ -1,19 +1,17 @@
-"""Builds the payment service from its settings: its provider's client, and the door for the provider's webhooks."""
+"""Builds the payment service from its settings: its providers' clients, and the doors for their webhooks."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated
 
-from aiohttp import web
 from pydantic import Field
 
+from contracts.message import Message
 from services.payment.domain import PaymentPolicy
+from services.payment.door import door
 from services.payment.effects import CallSettings, make_effect
 from services.payment.handlers import make_consumer
-from services.payment.provider.port import BadNotice, BadSignature
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
 from services.payment.tables import SCHEMA
-from services.payment.webhook import to_message
 from shared.service import Service
 from shared.settings import ServiceSettings
 
@@ -51,30 +49,22 @@ def build() -> Service:
             url=settings.provider_url,
             timeout_s=settings.provider_timeout_s,
             connections=settings.provider_calls_at_once,
+            webhook_secret=settings.webhook_secret,
         )
     )
     providers = {"sandbox": provider}
     calls = CallSettings(timeout_s=settings.provider_timeout_s + 5.0, at_once=settings.provider_calls_at_once)
 
-    async def webhook(request: web.Request) -> web.Response:
-        """Answered only when the notice is committed, so that the provider keeps it until then."""
-        body = await request.read()
-        try:
-            notice = to_message(settings.webhook_secret, request.headers, body, datetime.now(UTC))
-        except BadSignature:
-            return web.json_response({"error": "bad_signature"}, status=401)
-        except BadNotice as bad:
-            return web.json_response({"error": "bad_notice", "detail": str(bad)[:500]}, status=400)
-        await service.submit(notice)
-        return web.json_response({"heard": True})
+    async def submit(message: Message) -> None:
+        await service.submit(message)
 
     service = Service(
         "payment",
-        make_consumer(settings.policy()),
+        make_consumer(settings.policy(), providers),
         SCHEMA,
         settings,
         effects=[make_effect(providers, calls)],
-        doors=[(WEBHOOK_PATH, webhook)],
+        doors=[(WEBHOOK_PATH, door("sandbox", provider, submit))],
         opens=[provider.__aenter__],
         closes=[provider.close],
     )

@@ -21,6 +21,8 @@ from services.payment.domain import (
     ChargebackReversal,
     Payment,
     Refund,
+    Webhook,
+    WebhookVerdict,
 )
 from shared.machine import Machine
 from shared.schema import instants, states_check
@@ -197,6 +199,29 @@ CHARGEBACK_REVERSALS: Final = Table(
     fixed=frozenset({"order_id", "amount_minor", "currency"}),
 )
 
+WEBHOOKS: Final = Table(
+    Webhook,
+    sa.Table(
+        "webhooks",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("notice_id", sa.Text, nullable=False),
+        sa.Column("headers", JSONB, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        sa.CheckConstraint(
+            f"verdict IN ({', '.join(repr(verdict.value) for verdict in WebhookVerdict)})", name="verdict_is_declared"
+        ),
+    ),
+    key=("id",),
+    discipline=Discipline.VERSIONED,
+    fixed=frozenset({"provider", "notice_id", "headers", "body", "verdict", "received_at"}),
+)
+
 _KINDS = ", ".join(f"'{kind}'" for kind in AttemptKind)
 
 ATTEMPTS: Final = Table(
@@ -253,6 +278,7 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     REFUNDS,
     CHARGEBACKS,
     CHARGEBACK_REVERSALS,
+    WEBHOOKS,
     ATTEMPTS,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (

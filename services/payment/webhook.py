@@ -1,25 +1,75 @@
-"""The door for the provider's notices: what is proven to be theirs becomes a message; what is not is refused.
+"""What a provider sends by itself: kept as it came, proven to be theirs, and only then a word about a payment.
 
-Raises `BadSignature` (answer 401) or `BadNotice` (answer 400). A notice repeated keeps its id, and is harmless anyway.
+A body that comes again is the same webhook, whatever its signature says of the hour.
 """
 
+import base64
+import binascii
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
+from typing import Final
+from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from contracts.payment import DisputeOutcome, ProviderDisputed, ProviderNotified
-from services.payment.domain import UNKNOWN
-from services.payment.provider.port import BadNotice, Disputed, WebhookNotice
-from services.payment.provider.sandbox import verify_webhook
+from contracts.payment import DisputeOutcome, ProviderDisputed, ProviderNotified, ReceiveWebhook
+from services.payment.domain import UNKNOWN, Webhook, WebhookVerdict
+from services.payment.provider.port import (
+    WEBHOOK_BODY_LIMIT,
+    BadNotice,
+    BadSignature,
+    Disputed,
+    Notices,
+    Uninteresting,
+    WebhookNotice,
+)
 from services.payment.words import spoken
 
 Notice = ProviderNotified | ProviderDisputed
 
+NAMESPACE: Final = UUID("6a0d2c5e-3f0e-5b7c-9d0a-2f7c7b1a9e11")
+NOT_KEPT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""Headers that a proxy before us may have been sent, and that are nobody's business here."""
 
-def to_message(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
-    return told_by(verify_webhook(secret, headers, body, now))
+
+def came(provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> ReceiveWebhook:
+    """What came, as a message. Raises `BadSignature` for more than anybody sends."""
+    if len(body) > WEBHOOK_BODY_LIMIT:
+        raise BadSignature("body too large")
+    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
+    try:
+        return ReceiveWebhook(
+            provider=provider, headers=kept, body_base64=base64.b64encode(body).decode(), received_at=now
+        )
+    except ValidationError as error:
+        raise BadSignature(str(error)) from None
+
+
+def id_of(told: ReceiveWebhook) -> UUID:
+    return uuid5(NAMESPACE, f"{told.provider} {hashlib.sha256(told.body_base64.encode()).hexdigest()}")
+
+
+def read(told: ReceiveWebhook, reader: Notices) -> WebhookNotice:
+    """Raises `BadSignature`, `BadNotice` or `Uninteresting`."""
+    try:
+        body = base64.b64decode(told.body_base64, validate=True)
+    except binascii.Error:
+        raise BadSignature("the body is no base64") from None
+    return reader.hear(told.headers, body, told.received_at)
+
+
+def received(told: ReceiveWebhook, reader: Notices) -> tuple[Webhook, list[Notice]]:
+    """The row that keeps it, and what it says about a payment. Raises `BadSignature` or `BadNotice`, and nothing
+    is kept then: a forged one must not keep the true one out."""
+    notice_id, verdict, said = "", WebhookVerdict.HEARD, list[Notice]()
+    try:
+        notice = read(told, reader)
+        notice_id, said = notice.id, [told_by(notice)]
+    except Uninteresting:
+        verdict = WebhookVerdict.UNINTERESTING
+    body = base64.b64decode(told.body_base64).decode(errors="replace").replace("\0", "")
+    return Webhook(id_of(told), told.provider, notice_id, told.headers, body, verdict, told.received_at), said
 
 
 def told_by(notice: WebhookNotice) -> Notice:

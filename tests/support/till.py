@@ -3,7 +3,7 @@
 Calls, answers and notices are lists a test takes from in any order, twice or never; only time is moved by hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from contracts.story import StoryFact
 from services.payment.domain import Attempt, Payment, PaymentPolicy
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
-from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
+from services.payment.provider.port import AuthorizeRequest, Notices, ProviderAnswer
 from services.payment.tables import ATTEMPTS, MACHINES, PAYMENTS, TABLES
 from services.payment.webhook import Notice, told_by
 from shared.batch import Batches
@@ -38,14 +38,16 @@ class TwoStepProvider(ScriptedProvider):
 
 
 class Till:
-    def __init__(self, provider: type[ScriptedProvider] = ScriptedProvider) -> None:
+    def __init__(
+        self, provider: type[ScriptedProvider] = ScriptedProvider, notices: Mapping[str, Notices] | None = None
+    ) -> None:
         self.now = START
         self.new_id = Ids(self.clock)
         self.provider = provider(self.clock)
         self.effect = payment_effect({"sandbox": self.provider})
         self.store = MemoryStore(self.clock, tables=TABLES, machines=MACHINES)
         policy = replace(POLICY, preparing=frozenset({"sandbox"} if self.provider.prepares else ()))
-        self.batches = Batches(make_consumer(policy), self.store, self.new_id)
+        self.batches = Batches(make_consumer(policy, notices), self.store, self.new_id)
         self.calls: list[Attempt] = []
         """Attempts a worker has taken and not called yet."""
         self.notices: list[Notice] = []

@@ -14,7 +14,8 @@ from contracts.payment import ProviderNotified
 from services.payment.domain import PAYMENT, AttemptState, PaymentPolicy, PaymentState, Word, named
 from services.payment.late import LATE, ROWS, NotTotal, Row, total
 from services.payment.provider.port import BadNotice, BadSignature
-from services.payment.webhook import to_message
+from services.payment.provider.sandbox import verify_webhook
+from services.payment.webhook import Notice, told_by
 
 ORDER, ATTEMPT = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,6 +72,10 @@ def test_a_providers_words_become_a_name(said: str, name: str) -> None:
 
 
 # -- the door ----------------------------------------------------------------------------------------------------
+
+
+def to_message(secret: str, headers: dict[str, str], body: bytes, now: datetime) -> Notice:
+    return told_by(verify_webhook(secret, headers, body, now))
 
 
 def notice(reference: str = str(ORDER), status: str = "captured") -> bytes:

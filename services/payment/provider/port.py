@@ -149,7 +149,7 @@ class Notices(Protocol):
 
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> "WebhookNotice":
         """A webhook, once it is proven to be the provider's. Raises `BadSignature` (answer 401: believe nothing of it)
-        or `BadNotice` (answer 400: proven, and not understood)."""
+        or `BadNotice` (answer 400: proven, and not understood) or `Uninteresting` (answer 200 and do nothing)."""
 
 
 class BadSignature(Exception):
@@ -158,6 +158,10 @@ class BadSignature(Exception):
 
 class BadNotice(Exception):
     """Rightly signed and not understood: answer 400, so that it is sent again, and look at it."""
+
+
+class Uninteresting(Exception):
+    """Rightly signed, and nothing to do with us: answer 200, so that it is not sent again."""
 
 
 @dataclass(frozen=True)

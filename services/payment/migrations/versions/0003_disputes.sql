@@ -10,34 +10,34 @@ INSERT INTO payments.payments_state_moves VALUES ('returned', 'returning')
 CREATE INDEX authorizations_by_providers_id ON payments.authorizations (provider_payment_id)
 ;
 CREATE TABLE payments.chargeback_reversals (
-	id UUID NOT NULL, 
-	order_id UUID NOT NULL, 
-	amount_minor BIGINT NOT NULL, 
-	currency TEXT NOT NULL, 
-	state TEXT NOT NULL, 
-	version INTEGER NOT NULL, 
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	PRIMARY KEY (id), 
-	CONSTRAINT state_is_declared CHECK (state IN ('reversed')), 
-	CONSTRAINT reversal_is_positive CHECK (amount_minor > 0), 
+	id UUID NOT NULL,
+	order_id UUID NOT NULL,
+	amount_minor BIGINT NOT NULL,
+	currency TEXT NOT NULL,
+	state TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT state_is_declared CHECK (state IN ('reversed')),
+	CONSTRAINT reversal_is_positive CHECK (amount_minor > 0),
 	CONSTRAINT a_reversal_is_of_a_payment FOREIGN KEY(order_id) REFERENCES payments.payments (order_id)
 )
 ;
 CREATE TABLE payments.chargebacks (
-	id UUID NOT NULL, 
-	order_id UUID NOT NULL, 
-	dispute_id TEXT NOT NULL, 
-	amount_minor BIGINT NOT NULL, 
-	currency TEXT NOT NULL, 
-	state TEXT NOT NULL, 
-	reason TEXT NOT NULL, 
-	version INTEGER NOT NULL, 
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	PRIMARY KEY (id), 
-	CONSTRAINT state_is_declared CHECK (state IN ('open', 'lost', 'won')), 
-	CONSTRAINT chargeback_is_positive CHECK (amount_minor > 0), 
+	id UUID NOT NULL,
+	order_id UUID NOT NULL,
+	dispute_id TEXT NOT NULL,
+	amount_minor BIGINT NOT NULL,
+	currency TEXT NOT NULL,
+	state TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT state_is_declared CHECK (state IN ('open', 'lost', 'won')),
+	CONSTRAINT chargeback_is_positive CHECK (amount_minor > 0),
 	CONSTRAINT a_chargeback_is_of_a_payment FOREIGN KEY(order_id) REFERENCES payments.payments (order_id)
 )
 ;
