@@ -21,12 +21,13 @@ SMALL = Asked(
     units=20,
     rows=2_000,
     relay_orders=300,
+    webhooks=100,
     yardstick_s=1.0,
 )
 KEYS = {"bench", "orders", "orders_per_s", "p50_ms", "p99_ms", "cpu_ms_per_order", "yardsticks", "invariants", "ok"}
 GROUPS = {"services", "postgresql", "rabbitmq", "load", "world", "total"}
 SYSTEM = ["services", "postgresql", "rabbitmq"]
-NAMES = ["checkout_closed", "checkout_rate", "flash_sale", "relay", "routing", "simulator"]
+NAMES = ["checkout_closed", "checkout_rate", "flash_sale", "relay", "routing", "simulator", "webhooks"]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ def bench(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="checkout_closed, checkout_rate, flash_sale, feed, relay, routing, simulator; none: all of them"
+            help="checkout_closed, checkout_rate, flash_sale, feed, relay, routing, simulator, webhooks; none: all"
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3_600, help="Measured, after the warm-up.")] = 60.0,
@@ -23,6 +23,7 @@ def bench(
     buyers: Annotated[int, typer.Option(min=1, max=100_000, help="flash_sale: how many come.")] = 10_000,
     units: Annotated[int, typer.Option(min=1, max=100_000, help="flash_sale: how many there are.")] = 500,
     rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="feed: how many rows it has.")] = 1_000_000,
+    webhooks: Annotated[int, typer.Option(min=1, max=100_000, help="webhooks: payments they pay.")] = 5_000,
     layout: Annotated[
         list[str] | None, typer.Option(help="The services of one process; once per process. Default: two processes.")
     ] = None,
@@ -44,5 +45,6 @@ def bench(
         buyers=buyers,
         units=units,
         rows=rows,
+        webhooks=webhooks,
     ).with_layout(layout or ())
     raise typer.Exit(run(names or (), asked, quiet=json))

@@ -23,6 +23,7 @@ from services.sandbox.bench.relay import relay
 from services.sandbox.bench.routing import routing
 from services.sandbox.bench.simulator import simulator
 from services.sandbox.bench.stage import Asked, Watching
+from services.sandbox.bench.webhooks import webhooks
 from services.sandbox.bench.yardsticks import yardsticks
 from services.sandbox.processes import NotRunning
 from services.sandbox.servers import Servers, ServersUnavailable, bring
@@ -46,6 +47,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "relay": relay,
     "routing": routing,
     "simulator": simulator,
+    "webhooks": webhooks,
 }
 
 

@@ -66,6 +66,7 @@ class Asked:
     units: int = 500
     rows: int = 1_000_000
     relay_orders: int = 5_000
+    webhooks: int = 5_000
     yardstick_s: float = 5.0
     layout: tuple[tuple[str, ...], ...] = TWO_PROCESSES
 
@@ -196,7 +197,7 @@ async def stage(servers: Servers, asked: Asked, stock: Stock, folder: Path, watc
     watching("making a database and a vhost", 0.0)
     environment: Environment = await asyncio.to_thread(prepare, servers, f"waybill_bench_{secrets.token_hex(4)}")
     try:
-        env = {**environment.env, **_world()}
+        env = {**environment.env, **world()}
         layout = [*asked.layout, ("world",)]
         watching("starting services", 0.0)
         with running(layout, env, folder) as groups:
@@ -210,7 +211,7 @@ async def stage(servers: Servers, asked: Asked, stock: Stock, folder: Path, watc
         await asyncio.to_thread(environment.drop)
 
 
-def _world() -> dict[str, str]:
+def world() -> dict[str, str]:
     """A provider over HTTP, and a warehouse that takes every order and reports nothing."""
     provider, webhooks, secret = free_port(), free_port(), secrets.token_urlsafe(24)
     return {
