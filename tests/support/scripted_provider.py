@@ -6,7 +6,7 @@ server would send are handed out, so that the simulator decides when, in which o
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -14,6 +14,7 @@ from services.payment.provider.port import (
     AuthorizeRequest,
     Captured,
     CaptureRequest,
+    NothingToPrepare,
     ProviderAnswer,
     Refunded,
     RefundRequest,
@@ -29,6 +30,8 @@ from services.sandbox.provider_script import Authorize, Call, Capture, Refund, V
 
 
 class ScriptedProvider:
+    prepares: ClassVar[bool] = False
+
     def __init__(
         self,
         now: Callable[[], datetime],
@@ -40,6 +43,9 @@ class ScriptedProvider:
         self._made = 0
         self._desk = Desk(self._books, self._new_id, settle_after, webhooks_for_all)
         self._notices: list[WebhookNotice] = []
+
+    async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        raise NothingToPrepare("the scripted provider")
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         call = Authorize(

@@ -4,10 +4,10 @@ A call never raises for the network's sake: what is not known is said as `Unknow
 the same key, or reads the payment by its id. "Not found" is `Unknown` too, for the first call may still arrive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is a few kB, and the body is read before it can be trusted
 
@@ -20,10 +20,13 @@ class AuthorizeRequest:
     reference: str
     capture: bool
     webhook_url: str | None = None
+    provider_payment_id: str = ""  # prepared before: this payment is confirmed, and no other is made
 
 
 @dataclass(frozen=True)
 class CaptureRequest:
+    """What stays of the authorization may be captured later, until it is voided or its time is over."""
+
     provider_payment_id: str
     amount_minor: int
 
@@ -37,6 +40,13 @@ class VoidRequest:
 class RefundRequest:
     provider_payment_id: str
     amount_minor: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """It has an id at the provider, and no money was asked of anybody yet."""
+
+    provider_payment_id: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,17 @@ class Refunded:
 
 
 @dataclass(frozen=True)
+class Disputed:
+    """The customer's bank takes the money back (open, lost), or has given it back to us (won)."""
+
+    provider_payment_id: str
+    dispute_id: str
+    amount_minor: int
+    outcome: Literal["open", "won", "lost"]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Impossible:
     """Refused by name, with the status the payment has: asking again will not help."""
 
@@ -99,11 +120,30 @@ class Unknown:
     provider_payment_id: str | None = None
 
 
-ProviderAnswer = Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Impossible | Unknown
+ProviderAnswer = (
+    Prepared
+    | Captured
+    | Authorized
+    | Pending
+    | Declined
+    | Failed
+    | Voided
+    | Refunded
+    | Disputed
+    | Impossible
+    | Unknown
+)
 
 
 class PaymentProvider(Protocol):
     """`key` is the attempt's id: the same key and request bring the same answer, however often they are asked."""
+
+    prepares: ClassVar[bool]
+    """True: ask `prepare` first and keep its id, for without it a payment that was not answered can't be found."""
+
+    async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+        """Make the payment known without asking for money; `key` may be the one `authorize` has later.
+        Raises `NothingToPrepare` where `prepares` is False."""
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer: ...
     async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer: ...
@@ -116,12 +156,39 @@ class PaymentProvider(Protocol):
     async def find(self, provider_payment_id: str) -> ProviderAnswer: ...
 
 
+class NothingToPrepare(Exception):
+    """This provider finds a payment by the key of its attempt: a payment is authorized without being prepared."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A line of our balance at the provider, as the provider booked it."""
+
+    id: str
+    kind: Literal["payment", "refund", "dispute", "dispute_reversal"]
+    provider_payment_id: str
+    reference: str
+    amount_minor: int  # before fees; negative when it leaves our balance
+    fee_minor: int
+    currency: str
+    occurred_at: datetime
+
+
+class Settlements(Protocol):
+    async def list_settlements(self, since: datetime) -> Sequence[Settled]:
+        """What was booked since then, oldest first. Raises `SettlementsUnavailable`: part of a list is no list."""
+
+
+class SettlementsUnavailable(Exception):
+    """The provider's books could not be read to their end: read again later."""
+
+
 class Notices(Protocol):
     """What a provider sends by itself."""
 
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> "WebhookNotice":
         """A webhook, once it is proven to be the provider's. Raises `BadSignature` (answer 401: believe nothing of it)
-        or `BadNotice` (answer 400: proven, and not understood)."""
+        or `BadNotice` (answer 400: proven, and not understood) or `Uninteresting` (answer 200 and do nothing)."""
 
 
 class BadSignature(Exception):
@@ -132,6 +199,10 @@ class BadNotice(Exception):
     """Rightly signed and not understood: answer 400, so that it is sent again, and look at it."""
 
 
+class Uninteresting(Exception):
+    """Rightly signed, and nothing to do with us: answer 200, so that it is not sent again."""
+
+
 @dataclass(frozen=True)
 class WebhookNotice:
     id: str  # the same for every repetition of this notice
@@ -139,7 +210,7 @@ class WebhookNotice:
     created: datetime
     provider_payment_id: str
     authorize_key: str  # the attempt that made the payment: known to us even before the call was answered
-    reference: str
+    reference: str  # this and the key are empty where the provider tells neither: a dispute names its payment alone
     amount_minor: int
     currency: str
     answer: ProviderAnswer  # where the payment stood when the notice was made
