@@ -121,17 +121,7 @@ class Unknown:
 
 
 ProviderAnswer = (
-    Prepared
-    | Captured
-    | Authorized
-    | Pending
-    | Declined
-    | Failed
-    | Voided
-    | Refunded
-    | Disputed
-    | Impossible
-    | Unknown
+    Prepared | Captured | Authorized | Pending | Declined | Failed | Voided | Refunded | Disputed | Impossible | Unknown
 )
 
 

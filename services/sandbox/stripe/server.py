@@ -203,6 +203,8 @@ class StripeServer:
         return self.faults.of(operation, key, "" if intent is None else intent.id, self._behaviour(intent, form))
 
     def _behaviour(self, intent: Intent | None, form: Form) -> Behaviour:
+        if intent is not None and intent.status == "canceled":
+            return Behaviour()  # refused at once: nothing of the script is played for it
         asked = form.text("payment_method")
         behaviour = behaviour_of(asked) if asked is not None else None
         if behaviour is None and intent is not None:
