@@ -48,6 +48,7 @@ from services.payment.provider.stripe_refusals import (
 from services.payment.provider.stripe_settlements import list_settlements
 from services.payment.provider.stripe_words import (
     ATTEMPT,
+    LAST_CAPTURE,
     REFERENCE,
     ChargeShown,
     IntentShown,
@@ -60,6 +61,8 @@ from services.payment.provider.stripe_words import (
 stripe.enable_telemetry = False
 
 EXPAND_CHARGE: Final = ["latest_charge"]
+KEPT_ERROR: Final = "kept error"
+FINAL: Final = ".final"
 
 Refuse = Callable[[stripe.InvalidRequestError], Awaitable[ProviderAnswer]]
 
@@ -139,8 +142,12 @@ class StripeProvider:
                 return Impossible(error_of(error))
             return confirm_refused(error, await self._look(payment_id))
 
+        async def kept() -> ProviderAnswer:
+            stands = await self._look(payment_id or "")
+            return Unknown(KEPT_ERROR, payment_id) if isinstance(stands, Prepared) else stands
+
         amount, payment_id = to_stripe(request.amount_minor, request.currency), request.provider_payment_id or None
-        return await self._asked(payment_id, ask, refused, stands_tells=True)
+        return await self._asked(payment_id, ask, refused, kept)
 
     async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer:
         async def ask() -> ProviderAnswer:
@@ -150,11 +157,16 @@ class StripeProvider:
             intent = await self._read(payment_id)
             if error.param == "final_capture" and request.amount_minor == intent.minor(intent.amount):
                 # A card without captures in parts: the whole amount may be taken all the same, as the last capture.
-                return await self._capture(f"{key}.final", request, final=True)
+                return await self._capture(f"{key}{FINAL}", request, final=True)
             return capture_refused(error, await self._answer(intent))
 
+        async def kept() -> ProviderAnswer:
+            intent = await self._read(payment_id)
+            known = intent.metadata.get(LAST_CAPTURE) == key
+            return await self._answer(intent) if known else Unknown(KEPT_ERROR, payment_id)
+
         payment_id = request.provider_payment_id
-        return await self._asked(payment_id, ask, refused)
+        return await self._asked(payment_id, ask, refused, kept)
 
     async def void(self, key: str, request: VoidRequest) -> ProviderAnswer:
         async def ask() -> ProviderAnswer:
@@ -163,8 +175,13 @@ class StripeProvider:
         async def refused(error: stripe.InvalidRequestError) -> ProviderAnswer:
             return void_refused(error, await self._look(payment_id))
 
+        async def kept() -> ProviderAnswer:
+            intent = await self._read(payment_id)
+            known = intent.status == "canceled"
+            return Voided(payment_id, intent.minor(released_of(intent))) if known else Unknown(KEPT_ERROR, payment_id)
+
         payment_id = request.provider_payment_id
-        return await self._asked(payment_id, ask, refused)
+        return await self._asked(payment_id, ask, refused, kept)
 
     async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer:
         async def ask() -> ProviderAnswer:
@@ -173,8 +190,17 @@ class StripeProvider:
         async def refused(error: stripe.InvalidRequestError) -> ProviderAnswer:
             return refund_refused(error, await self._look(payment_id))
 
+        async def kept() -> ProviderAnswer:
+            made = next(
+                (made for made in await self._refunds(payment_id) if (made.metadata or {}).get(ATTEMPT) == key), None
+            )
+            if made is None:
+                return Unknown(KEPT_ERROR, payment_id)
+            intent = await self._read(payment_id)
+            return Refunded(payment_id, intent.minor(await self._refunded(intent)), made.id)
+
         payment_id = request.provider_payment_id
-        return await self._asked(payment_id, ask, refused)
+        return await self._asked(payment_id, ask, refused, kept)
 
     async def withdraw(self, key: str, authorize_key: str) -> ProviderAnswer:
         """Finds the payment by our attempt's id in its metadata. There is no tombstone at Stripe: what is not found
@@ -232,7 +258,11 @@ class StripeProvider:
         amount = to_stripe(request.amount_minor, before.currency.upper())
         if amount is None:
             return Impossible(NOT_PAYABLE, None, before.id)
-        asked: stripe.params.PaymentIntentCaptureParams = {"amount_to_capture": amount, "expand": EXPAND_CHARGE}
+        asked: stripe.params.PaymentIntentCaptureParams = {
+            "amount_to_capture": amount,
+            "expand": EXPAND_CHARGE,
+            "metadata": {LAST_CAPTURE: key.removesuffix(FINAL)},
+        }
         if not final:
             asked["final_capture"] = False
         captured = await self._api.payment_intents.capture_async(
@@ -285,13 +315,16 @@ class StripeProvider:
         if not charge.amount_refunded or not released_of(intent):
             return charge.amount_refunded
         # A part was let go, which counts as refunded too: only a refund of taken money moved our balance.
-        refunds = await self._api.refunds.list_async({"payment_intent": intent.id, "limit": 100})
-        shown = [RefundShown.model_validate(found.to_dict()) async for found in refunds.auto_paging_iter()]
         return sum(
             found.amount
-            for found in shown
+            for found in await self._refunds(intent.id)
             if found.balance_transaction is not None and found.status not in ("failed", "canceled")
         )
+
+    async def _refunds(self, payment_id: str) -> list[RefundShown]:
+        """The newest hundred: who gives one payment back in more parts than that is not us."""
+        page = await self._api.refunds.list_async({"payment_intent": payment_id, "limit": 100})
+        return [RefundShown.model_validate(found.to_dict()) for found in page.data]
 
     async def _give_up(self, key: str, intent: IntentShown) -> ProviderAnswer:
         stands = await self._answer(intent)
@@ -311,9 +344,9 @@ class StripeProvider:
         payment_id: str | None,
         ask: Callable[[], Awaitable[ProviderAnswer]],
         refused: Refuse,
-        stands_tells: bool = False,
+        kept: Callable[[], Awaitable[ProviderAnswer]] | None = None,
     ) -> ProviderAnswer:
-        """`stands_tells`: an error that is kept under the key for ever may be told by where the payment stands."""
+        """`kept`: Stripe keeps its own errors under a key too, and then only the payment can tell what was done."""
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 try:
@@ -325,10 +358,9 @@ class StripeProvider:
                         return Unknown("http 404", payment_id)
                     return await refused(error)
                 except stripe.APIError as error:
-                    if not (stands_tells and payment_id and is_kept(error)):
+                    if kept is None or payment_id is None or not is_kept(error):
                         raise
-                    stands = await self._look(payment_id)
-                    return Unknown("kept error", payment_id) if isinstance(stands, Prepared) else stands
+                    return await kept()
         except (stripe.StripeError, aiohttp.ClientError, OSError, ValidationError) as error:
             return unknown_of(error, payment_id)
 

@@ -24,7 +24,8 @@ from services.payment.provider.stripe_money import from_stripe
 
 REFERENCE: Final = "waybill_reference"
 ATTEMPT: Final = "waybill_attempt"
-"""The names of our two ids in Stripe's metadata."""
+LAST_CAPTURE: Final = "waybill_last_capture"
+"""The names of our ids in Stripe's metadata: of the order, of the attempt that made it, of the last that captured."""
 
 
 class Shown(BaseModel):

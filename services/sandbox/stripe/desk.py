@@ -68,6 +68,7 @@ def capture(shelf: Shelf, intent: Intent, form: Form, key: str) -> JsonObject:
     if not final and not charge.multicapture:
         message = "final_capture cannot be false: multicapture is not available for this PaymentIntent."
         raise invalid(message, param="final_capture", payment_intent=intent.shown())
+    intent.metadata |= form.strings("metadata")
     _take(shelf, intent, charge, amount, key)
     if final and intent.amount_capturable:
         _let_go(shelf, intent, charge, key)
