@@ -119,6 +119,14 @@ class TestPreparing:
         await prepared(rig)
         assert await count_of_intents(rig) == 1
 
+    async def test_an_error_kept_under_the_key_is_told_by_the_payment_that_was_made(self, rig: StripeRig) -> None:
+        await rig.script("fault", operation="create", fault="do_then_error", times=2)
+        assert await rig.provider.prepare("attempt", REQUEST) == Unknown("http 500")
+        await prepared(rig)
+        assert await rig.provider.authorize("at once", REQUEST) == Unknown("http 500")
+        assert isinstance(await rig.provider.authorize("at once", REQUEST), Captured)
+        assert await entries(rig) == PAID
+
     async def test_a_prepared_payment_that_is_voided_is_never_paid(self, rig: StripeRig) -> None:
         request = await prepared(rig)
         payment_id = request.provider_payment_id

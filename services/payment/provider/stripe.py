@@ -118,8 +118,12 @@ class StripeProvider:
             made = await self._api.payment_intents.create_async(self._created(key, request, amount), options)
             return Prepared(made.id)
 
+        async def kept() -> ProviderAnswer:
+            found = await self._found(key)
+            return Unknown(KEPT_ERROR) if found is None else Prepared(found)
+
         amount = to_stripe(request.amount_minor, request.currency)
-        return await self._asked(None, ask, _refused_by_name(None))
+        return await self._asked(None, ask, _refused_by_name(None), kept)
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         async def ask() -> ProviderAnswer:
@@ -143,8 +147,9 @@ class StripeProvider:
             return confirm_refused(error, await self._look(payment_id))
 
         async def kept() -> ProviderAnswer:
-            stands = await self._look(payment_id or "")
-            return Unknown(KEPT_ERROR, payment_id) if isinstance(stands, Prepared) else stands
+            found = payment_id or await self._found(key)
+            stands = Unknown(KEPT_ERROR) if found is None else await self._look(found)
+            return Unknown(KEPT_ERROR, found) if isinstance(stands, Prepared) else stands
 
         amount, payment_id = to_stripe(request.amount_minor, request.currency), request.provider_payment_id or None
         return await self._asked(payment_id, ask, refused, kept)
@@ -207,12 +212,8 @@ class StripeProvider:
         is not known, and a payment that was prepared is withdrawn by voiding it, whatever its confirmation does."""
 
         async def ask() -> ProviderAnswer:
-            quoted = authorize_key.replace("\\", "\\\\").replace('"', '\\"')
-            found = await self._api.payment_intents.search_async({"query": f'metadata["{ATTEMPT}"]:"{quoted}"'})
-            if not found.data:
-                return Unknown("not found")
-            # Searching lags behind what was done: only the payment itself says where it stands.
-            return await self._give_up(key, await self._read(found.data[0].id))
+            found = await self._found(authorize_key)
+            return Unknown("not found") if found is None else await self._give_up(key, await self._read(found))
 
         return await self._asked(None, ask, _refused_by_name(None))
 
@@ -252,6 +253,13 @@ class StripeProvider:
     async def _read(self, payment_id: str) -> IntentShown:
         found = await self._api.payment_intents.retrieve_async(payment_id, {"expand": EXPAND_CHARGE})
         return IntentShown.model_validate(found.to_dict())
+
+    async def _found(self, attempt: str) -> str | None:
+        """The payment that our attempt made, by its metadata. Searching lags behind: what it doesn't show may be there,
+        and only the payment itself says where it stands."""
+        quoted = attempt.replace("\\", "\\\\").replace('"', '\\"')
+        found = await self._api.payment_intents.search_async({"query": f'metadata["{ATTEMPT}"]:"{quoted}"'})
+        return found.data[0].id if found.data else None
 
     async def _capture(self, key: str, request: CaptureRequest, final: bool) -> ProviderAnswer:
         before = await self._read(request.provider_payment_id)
@@ -358,7 +366,7 @@ class StripeProvider:
                         return Unknown("http 404", payment_id)
                     return await refused(error)
                 except stripe.APIError as error:
-                    if kept is None or payment_id is None or not is_kept(error):
+                    if kept is None or not is_kept(error):
                         raise
                     return await kept()
         except (stripe.StripeError, aiohttp.ClientError, OSError, ValidationError) as error:
