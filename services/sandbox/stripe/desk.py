@@ -182,11 +182,13 @@ def _confirmed(shelf: Shelf, intent: Intent, key: str) -> JsonObject:
         multicapture=behaviour.multicapture and intent.multicapture,
         paid=False,
     )
+    shelf.charges[charge.id] = charge
     if behaviour.decline_code is not None:
         raise _declined(shelf, intent, charge, behaviour, key)
     if behaviour.processing:
         charge.pending = True
         intent.status = "processing"
+        shelf.unsettled.append(intent)
         shelf.tell("payment_intent.processing", intent, intent.shown())
         return intent.shown()
     charge.paid = True

@@ -17,9 +17,8 @@ def tree_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     for name, value in pairs:
         head, _, _ = name.partition("[")
         path = [head, *_PART.findall(name)]
-        if path[-1].isdecimal():  # expand[0]: the SDK numbers the items of a list
-            path[-1] = ""
-        if path[-1] == "":
+        # expand[] or expand[0]: the SDK numbers the items of a list.
+        if len(path) > 1 and (path[-1] == "" or path[-1].isdecimal()):
             into = _inner(tree, path[:-2]).setdefault(path[-2], [])
             if isinstance(into, list):
                 into.append(value)

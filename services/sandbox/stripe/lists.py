@@ -61,5 +61,13 @@ def _wanted(shown: JsonObject, form: Form) -> bool:
             return False
     created: Any = form.tree.get("created")
     if isinstance(created, Mapping):
-        return all(BOUNDS[bound](int(shown["created"]), int(value)) for bound, value in created.items())
-    return created is None or int(shown["created"]) == int(created)
+        return all(
+            BOUNDS[bound](shown["created"], _seconds(value)) for bound, value in created.items() if bound in BOUNDS
+        )
+    return created is None or shown["created"] == _seconds(created)
+
+
+def _seconds(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 12:
+        return int(value)
+    raise malformed("Invalid timestamp", "created", "parameter_invalid_integer")

@@ -78,7 +78,6 @@ class StripeServer:
             self.settings.webhook_shuffled,
             self.settings.webhook_seed,
         )
-        self._told = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -216,23 +215,22 @@ class StripeServer:
 
     async def _tell(self, first: bool = False) -> None:
         """Send the events that nobody was told of yet."""
-        events = list(self.shelf.events.values())[self._told :]
-        self._told += len(events)
-        for event in events:
-            await self._outgoing.take(event, now=first)
+        while self.shelf.untold:
+            # Shielded: a caller who hangs up must not take the notice of what was done along.
+            await asyncio.shield(self._outgoing.take(self.shelf.untold.pop(0), now=first))
 
     # -- payments that settle by themselves ------------------------------------------------------------------------
 
     def _arm(self) -> None:
-        for intent in self.shelf.intents.values():
-            if intent.status != "processing" or intent.id in self._timers or self._stopping.is_set():
-                continue
+        intents, self.shelf.unsettled = self.shelf.unsettled, []
+        for intent in intents:
             paid = self.shelf.behaviour(intent).settles_paid
-            if paid is not None:
+            if paid is not None and not self._stopping.is_set():
                 loop = asyncio.get_running_loop()
                 self._timers[intent.id] = loop.call_later(self.settings.settle_after_s, self._settle, intent, paid)
 
     def _settle(self, intent: Intent, paid: bool) -> None:
+        del self._timers[intent.id]
         desk.settle(self.shelf, intent, paid)
         task = asyncio.get_running_loop().create_task(self._tell())
         self._settling.add(task)

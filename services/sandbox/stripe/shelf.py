@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.sandbox.stripe.ledger import Entry, Ledger
-from services.sandbox.stripe.objects import BalanceTransaction, Dispute, Event, Intent, JsonObject, Refund
+from services.sandbox.stripe.objects import BalanceTransaction, Charge, Dispute, Event, Intent, JsonObject, Refund
 from services.sandbox.stripe.refusals import missing
 from services.sandbox.stripe.tokens import Behaviour, behaviour_of
 
@@ -20,11 +20,15 @@ class Shelf:
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]  # prefix -> fresh id
     intents: dict[str, Intent] = field(default_factory=dict)
+    charges: dict[str, Charge] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
     transactions: dict[str, BalanceTransaction] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    untold: list[Event] = field(default_factory=list)
+    unsettled: list[Intent] = field(default_factory=list)
+    """What the server has to send, and to settle by itself, since it looked last."""
 
     def now(self) -> int:
         return int(self.clock().timestamp())
@@ -44,7 +48,7 @@ class Shelf:
             case "pi":
                 found: Any = self.intents.get(id_)
             case "ch":
-                found = next((i.charge for i in self.intents.values() if i.charge and i.charge.id == id_), None)
+                found = self.charges.get(id_)
             case "re":
                 found = self.refunds.get(id_)
             case "dp":
@@ -64,6 +68,7 @@ class Shelf:
     def tell(self, type_: str, intent: Intent, about: JsonObject) -> None:
         event = Event(self.new_id("evt"), type_, self.now(), about, self.behaviour(intent).copies)
         self.events[event.id] = event
+        self.untold.append(event)
 
     def book(
         self, type_: str, category: str, amount: int, fee: int, intent: Intent, source: str, key: str
@@ -81,7 +86,7 @@ class Shelf:
     def books(self) -> dict[str, Any]:
         return {
             "payments": [intent.shown() for intent in self.intents.values()],
-            "charges": [intent.charge.shown() for intent in self.intents.values() if intent.charge],
+            "charges": [charge.shown() for charge in self.charges.values()],
             "refunds": _shown(self.refunds.values()),
             "disputes": _shown(self.disputes.values()),
             "balance_transactions": _shown(self.transactions.values()),
