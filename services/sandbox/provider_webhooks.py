@@ -23,6 +23,17 @@ def sign(secret: str, webhook_id: str, timestamp_s: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256)).decode()
 
 
+def standard_headers(secret: str, webhook: Webhook, timestamp_s: int) -> dict[str, str]:
+    return {
+        "webhook-id": webhook.id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": sign(secret, webhook.id, timestamp_s, webhook.body),
+    }
+
+
+Headers = Callable[[str, Webhook, int], dict[str, str]]
+
+
 class WebhookSender:
     """`delivered` is told each notice that needs no further try, because it arrived or because the tries are used."""
 
@@ -34,8 +45,10 @@ class WebhookSender:
         first_delay_s: float,
         longest_delay_s: float,
         timeout_s: float,
+        headers: Headers = standard_headers,
     ) -> None:
         self._secret = secret
+        self._headers = headers
         self._delivered = delivered
         self._tries = tries
         self._first_delay_s = first_delay_s
@@ -82,13 +95,9 @@ class WebhookSender:
         return min(self._first_delay_s * 2.0 ** (tries - 1), self._longest_delay_s)
 
     async def _try(self, webhook: Webhook) -> bool:
-        timestamp_s = int(time.time())
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": webhook.id,
-            "webhook-timestamp": str(timestamp_s),
-            "webhook-signature": sign(self._secret, webhook.id, timestamp_s, webhook.body),
-        }
+        # Signed anew for every try: a notice sent late must not look like an old one played again.
+        signed = self._headers(self._secret, webhook, int(time.time()))
+        headers = {"content-type": "application/json", **signed}
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         async with self._at_once:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import orjson
@@ -42,9 +42,10 @@ SLOWEST_REPORT_S: Final = 600.0
 class UnreliableProvider:
     """The scripted provider behind a line that may break before or after it has done what was asked."""
 
+    prepares: ClassVar[bool] = False
+
     def __init__(self, provider: ScriptedProvider, faults: Faults) -> None:
         self.provider, self._faults = provider, faults
-        self.prepares = provider.prepares
 
     async def _ask(self, call: Callable[[], Awaitable[ProviderAnswer]]) -> ProviderAnswer:
         await pause("ask the provider")

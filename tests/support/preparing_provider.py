@@ -1,7 +1,7 @@
 """A scripted provider that makes a payment first, under its own id, and holds or takes it when that is confirmed."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from services.payment.provider.port import (
     AuthorizeRequest,
@@ -21,7 +21,7 @@ from tests.support.scripted_provider import ScriptedProvider
 class PreparingProvider(ScriptedProvider):
     """Outside it speaks of the prepared id and of the attempt that prepared; its books keep their own."""
 
-    prepares = True
+    prepares: ClassVar[bool] = True
 
     def __init__(self, now: Any, **more: Any) -> None:
         super().__init__(now, **more)

@@ -1,13 +1,17 @@
-"""The two ways to a payment provider, behind one face, for the conformance tests."""
+"""The ways to a payment provider, behind one face, for the conformance tests; Stripe's is in `stripe_rig`."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
 
-from services.payment.provider.port import PaymentProvider, WebhookNotice
+from services.payment.provider.port import Impossible, PaymentProvider, Uninteresting, Unknown, WebhookNotice
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings, verify_webhook
 from services.sandbox.provider import ProviderServer, ProviderSettings
 from tests.support.scripted_provider import ScriptedProvider
@@ -16,9 +20,43 @@ SECRET = "a secret of the tests"
 PATIENCE_S = 20.0  # only how long a broken test hangs; every wait ends with its signal
 
 
+@dataclass(frozen=True)
+class Manners:
+    """In what one provider may differ from another, and be right all the same."""
+
+    decline_reason: str
+    events: Mapping[str, str]  # our name of a notice -> theirs
+    tells_all: bool  # of every payment, whatever its token says and wherever it asks the notices to be sent
+    key_reused: type[Impossible] | type[Unknown]
+    busy_while_in_flight: bool  # a key that is being worked on is refused for now, instead of waited for
+    voids_declined: bool  # a declined payment can be ended, so that nobody confirms it again
+    has_tombstones: bool  # a key can be withdrawn before anything was heard of it
+
+
+SANDBOX = Manners(
+    decline_reason="card_declined",
+    events=MappingProxyType(
+        {
+            "payment.captured": "payment.captured",
+            "payment.failed": "payment.failed",
+            "payment.authorized": "payment.authorized",
+        }
+    ),
+    tells_all=False,
+    key_reused=Impossible,
+    busy_while_in_flight=False,
+    voids_declined=False,
+    has_tombstones=True,
+)
+
+
 class Rig(Protocol):
     provider: PaymentProvider
     webhook_url: str
+    manners: Manners
+
+    def token(self, name: str) -> str:
+        """The provider's own token for what the sandbox calls by this name."""
 
     async def books(self) -> dict[str, list[dict[str, Any]]]: ...
     async def settle(self, provider_payment_id: str, paid: bool) -> None: ...
@@ -26,10 +64,14 @@ class Rig(Protocol):
         """The notices since the last asking: exactly this many, or the test fails."""
 
 
+Hear = Callable[[Mapping[str, str], bytes, datetime], WebhookNotice]
+
+
 class Receiver:
     """The merchant's webhook address: verifies, keeps what came, and says the statuses it was told to say."""
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Hear | None = None) -> None:
+        self._verify = hear or (lambda headers, body, now: verify_webhook(SECRET, headers, body, now))
         self.notices: asyncio.Queue[WebhookNotice] = asyncio.Queue()
         self.raw: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []  # for the next notices; 204 when used up
@@ -51,7 +93,8 @@ class Receiver:
     async def _hear(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.raw.append((dict(request.headers), body))
-        self.notices.put_nowait(verify_webhook(SECRET, request.headers, body, datetime.now(UTC)))
+        with contextlib.suppress(Uninteresting):
+            self.notices.put_nowait(self._verify(request.headers, body, datetime.now(UTC)))
         status = self.answers.pop(0) if self.answers else 204
         return web.Response(status=status, headers={"location": "/elsewhere"} if status == 302 else None)
 
@@ -60,6 +103,8 @@ class Receiver:
 
 
 class HttpRig:
+    manners = SANDBOX
+
     def __init__(self, **settings: Any) -> None:
         self.receiver = Receiver()
         # Hanging is short here: the connection is then dropped, which a client cannot tell from silence that ended.
@@ -91,6 +136,9 @@ class HttpRig:
         await self.server.stop()
         await self.receiver.stop()
 
+    def token(self, name: str) -> str:
+        return name
+
     async def books(self) -> dict[str, list[dict[str, Any]]]:
         async with self.session.get("/books") as response:
             books: dict[str, list[dict[str, Any]]] = await response.json()
@@ -109,12 +157,17 @@ class HttpRig:
 
 
 class ScriptedRig:
+    manners = SANDBOX
+
     def __init__(self) -> None:
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self._scripted = ScriptedProvider(lambda: self._now, settle_after=timedelta(seconds=30))
         self._settled: list[WebhookNotice] = []
         self.provider: PaymentProvider = self._scripted
         self.webhook_url = "http://merchant.example/hook"
+
+    def token(self, name: str) -> str:
+        return name
 
     async def books(self) -> dict[str, list[dict[str, Any]]]:
         return self._scripted.books()

@@ -6,7 +6,7 @@ server would send are handed out, so that the simulator decides when, in which o
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -14,6 +14,7 @@ from services.payment.provider.port import (
     AuthorizeRequest,
     Captured,
     CaptureRequest,
+    NothingToPrepare,
     ProviderAnswer,
     Refunded,
     RefundRequest,
@@ -29,7 +30,7 @@ from services.sandbox.provider_script import Authorize, Call, Capture, Refund, V
 
 
 class ScriptedProvider:
-    prepares = False
+    prepares: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class ScriptedProvider:
         self._notices: list[WebhookNotice] = []
 
     async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
-        return Unknown("made and taken in one call")
+        raise NothingToPrepare("the scripted provider")
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         call = Authorize(

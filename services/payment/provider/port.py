@@ -4,10 +4,10 @@ A call never raises for the network's sake: what is not known is said as `Unknow
 the same key, or reads the payment by its id. "Not found" is `Unknown` too, for the first call may still arrive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is a few kB, and the body is read before it can be trusted
 
@@ -20,12 +20,13 @@ class AuthorizeRequest:
     reference: str
     capture: bool
     webhook_url: str | None = None
-    provider_payment_id: str = ""
-    """Of what was prepared; with it, authorizing confirms that."""
+    provider_payment_id: str = ""  # prepared before: this payment is confirmed, and no other is made
 
 
 @dataclass(frozen=True)
 class CaptureRequest:
+    """What stays of the authorization may be captured later, until it is voided or its time is over."""
+
     provider_payment_id: str
     amount_minor: int
 
@@ -43,7 +44,7 @@ class RefundRequest:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Made at the provider under an id, with nothing held yet."""
+    """It has an id at the provider, and no money was asked of anybody yet."""
 
     provider_payment_id: str
 
@@ -95,7 +96,7 @@ class Refunded:
 
 @dataclass(frozen=True)
 class Disputed:
-    """The customer's bank takes it back (open), or it was decided who keeps it (won: we do)."""
+    """The customer's bank takes the money back (open, lost), or has given it back to us (won)."""
 
     provider_payment_id: str
     dispute_id: str
@@ -127,11 +128,12 @@ ProviderAnswer = (
 class PaymentProvider(Protocol):
     """`key` is the attempt's id: the same key and request bring the same answer, however often they are asked."""
 
-    prepares: bool
-    """Whether a payment is made first, so that its id is kept before anything is held."""
+    prepares: ClassVar[bool]
+    """True: ask `prepare` first and keep its id, for without it a payment that was not answered can't be found."""
 
     async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
-        """Make it, and hold nothing: `Prepared`. Asked only of who `prepares`."""
+        """Make the payment known without asking for money; `key` may be the one `authorize` has later.
+        Raises `NothingToPrepare` where `prepares` is False."""
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer: ...
     async def capture(self, key: str, request: CaptureRequest) -> ProviderAnswer: ...
@@ -142,6 +144,33 @@ class PaymentProvider(Protocol):
         """Cancel what the authorize call with that key made or will make: void, refund, or a tombstone."""
 
     async def find(self, provider_payment_id: str) -> ProviderAnswer: ...
+
+
+class NothingToPrepare(Exception):
+    """This provider finds a payment by the key of its attempt: a payment is authorized without being prepared."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A line of our balance at the provider, as the provider booked it."""
+
+    id: str
+    kind: Literal["payment", "refund", "dispute", "dispute_reversal"]
+    provider_payment_id: str
+    reference: str
+    amount_minor: int  # before fees; negative when it leaves our balance
+    fee_minor: int
+    currency: str
+    occurred_at: datetime
+
+
+class Settlements(Protocol):
+    async def list_settlements(self, since: datetime) -> Sequence[Settled]:
+        """What was booked since then, oldest first. Raises `SettlementsUnavailable`: part of a list is no list."""
+
+
+class SettlementsUnavailable(Exception):
+    """The provider's books could not be read to their end: read again later."""
 
 
 class Notices(Protocol):
@@ -171,7 +200,7 @@ class WebhookNotice:
     created: datetime
     provider_payment_id: str
     authorize_key: str  # the attempt that made the payment: known to us even before the call was answered
-    reference: str
+    reference: str  # this and the key are empty where the provider tells neither: a dispute names its payment alone
     amount_minor: int
     currency: str
     answer: ProviderAnswer | Disputed  # where the payment stood when the notice was made

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -24,6 +24,7 @@ from services.payment.provider.port import (
     Declined,
     Failed,
     Impossible,
+    NothingToPrepare,
     Pending,
     ProviderAnswer,
     Refunded,
@@ -109,6 +110,8 @@ class SandboxProviderSettings:
 class SandboxProvider:
     """`async with SandboxProvider(settings) as provider:`: one session, so connections are kept and bounded."""
 
+    prepares: ClassVar[bool] = False
+
     def __init__(self, settings: SandboxProviderSettings) -> None:
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
@@ -128,10 +131,8 @@ class SandboxProvider:
             await self._session.close()
             self._session = None
 
-    prepares = False
-
     async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
-        return Unknown("the sandbox makes and takes a payment in one call")
+        raise NothingToPrepare("the sandbox provider")
 
     async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         body = {
