@@ -1,28 +1,45 @@
 """Builds the payment service from its settings: its providers' clients, and the doors for their webhooks."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.message import Message
 from services.payment.domain import PaymentPolicy
 from services.payment.door import door
 from services.payment.effects import CallSettings, make_effect
 from services.payment.handlers import make_consumer
+from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
 from services.payment.tables import SCHEMA
 from shared.service import Service
 from shared.settings import ServiceSettings
 
-WEBHOOK_PATH = "/webhooks/provider"
+SANDBOX, STRIPE = "sandbox", "stripe"
+DOORS = {SANDBOX: "/webhooks/provider", STRIPE: "/webhooks/stripe"}
+
+
+class Provider(PaymentProvider, Notices, Protocol):
+    """A client of a running service: opened once, and told of what its provider sends."""
+
+    async def __aenter__(self) -> Self: ...
+    async def close(self) -> None: ...
 
 
 class PaymentSettings(ServiceSettings):
-    provider_url: Annotated[str, Field(min_length=1)]
+    provider_url: str = ""
+    """The sandbox provider's; empty: there is none."""
     webhook_url: str = ""
-    """Where the provider reaches our webhook door; empty when it can't, then only asking again tells."""
-    webhook_secret: Annotated[str, Field(min_length=1, repr=False)]
+    """Where the sandbox provider reaches our webhook door; empty when it can't, then only asking again tells."""
+    webhook_secret: Annotated[str, Field(repr=False)] = ""
+    stripe_api_key: Annotated[str, Field(repr=False)] = ""
+    """Empty: no Stripe."""
+    stripe_webhook_secret: Annotated[str, Field(repr=False)] = ""
+    stripe_url: str = "https://api.stripe.com"
+    payment_methods: str = ""
+    """Who moves the money of which method, as ``card=stripe,invoice=sandbox``; of every other, the first provider."""
     provider_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     provider_calls_at_once: Annotated[int, Field(ge=1, le=500)] = 16
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
@@ -30,29 +47,75 @@ class PaymentSettings(ServiceSettings):
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
 
-    def policy(self) -> PaymentPolicy:
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.names:
+            raise ValueError("a payment provider is needed: set PROVIDER_URL or STRIPE_API_KEY")
+        if self.provider_url and not self.webhook_secret:
+            raise ValueError("WEBHOOK_SECRET is needed with PROVIDER_URL: it proves the provider's notices")
+        if self.stripe_api_key and not self.stripe_webhook_secret:
+            raise ValueError("STRIPE_WEBHOOK_SECRET is needed with STRIPE_API_KEY: it proves Stripe's events")
+        if strange := set(self.methods.values()) - set(self.names):
+            raise ValueError(f"PAYMENT_METHODS names {sorted(strange)}, and there are {list(self.names)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Providers that are set up; the first is everybody's who is not named."""
+        found = {SANDBOX: self.provider_url, STRIPE: self.stripe_api_key}
+        return tuple(name for name, is_there in found.items() if is_there)
+
+    @property
+    def methods(self) -> Mapping[str, str]:
+        pairs = (pair.partition("=") for pair in self.payment_methods.split(",") if pair.strip())
+        return {method.strip(): provider.strip() for method, _, provider in pairs}
+
+    def policy(self, preparing: frozenset[str] = frozenset()) -> PaymentPolicy:
         policy = PaymentPolicy(
             pending_wait_else_s=self.pending_wait_s,
             attempt_overdue_s=self.attempt_overdue_s,
             webhook_url=self.webhook_url,
+            provider=self.names[0],
+            providers=self.methods,
+            preparing=preparing,
         )
         if not self.ask_again_after_s:
             return policy
         return replace(policy, schedule_s=tuple(float(part) for part in self.ask_again_after_s.split(",")))
 
 
+def clients(settings: PaymentSettings) -> dict[str, Provider]:
+    found: dict[str, Provider] = {}
+    if SANDBOX in settings.names:
+        found[SANDBOX] = SandboxProvider(
+            SandboxProviderSettings(
+                url=settings.provider_url,
+                timeout_s=settings.provider_timeout_s,
+                connections=settings.provider_calls_at_once,
+                webhook_secret=settings.webhook_secret,
+            )
+        )
+    if STRIPE in settings.names:
+        # importing it takes as long as everything else together: only for who uses it
+        from services.payment.provider.stripe import StripeProvider, StripeProviderSettings
+
+        found[STRIPE] = StripeProvider(
+            StripeProviderSettings(
+                api_key=settings.stripe_api_key,
+                webhook_secret=settings.stripe_webhook_secret,
+                url=settings.stripe_url,
+                timeout_s=settings.provider_timeout_s,
+                connections=settings.provider_calls_at_once,
+            )
+        )
+    return found
+
+
 def build() -> Service:
     """Raises pydantic's ValidationError, which names what the environment lacks."""
     settings = PaymentSettings.load("payment")
-    provider = SandboxProvider(
-        SandboxProviderSettings(
-            url=settings.provider_url,
-            timeout_s=settings.provider_timeout_s,
-            connections=settings.provider_calls_at_once,
-            webhook_secret=settings.webhook_secret,
-        )
-    )
-    providers = {"sandbox": provider}
+    providers = clients(settings)
+    preparing = frozenset(name for name, client in providers.items() if client.prepares)
     calls = CallSettings(timeout_s=settings.provider_timeout_s + 5.0, at_once=settings.provider_calls_at_once)
 
     async def submit(message: Message) -> None:
@@ -60,12 +123,12 @@ def build() -> Service:
 
     service = Service(
         "payment",
-        make_consumer(settings.policy(), providers),
+        make_consumer(settings.policy(preparing), providers),
         SCHEMA,
         settings,
         effects=[make_effect(providers, calls)],
-        doors=[(WEBHOOK_PATH, door("sandbox", provider, submit))],
-        opens=[provider.__aenter__],
-        closes=[provider.close],
+        doors=[(DOORS[name], door(name, client, submit)) for name, client in providers.items()],
+        opens=[client.__aenter__ for client in providers.values()],
+        closes=[client.close for client in providers.values()],
     )
     return service
