@@ -4,6 +4,7 @@ Every call has a key, a total time and no retries of the SDK's: asking again is 
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,6 @@ from typing import ClassVar, Final, Self
 
 import aiohttp
 import stripe
-from pydantic import ValidationError
 
 from services.payment.provider.port import (
     Authorized,
@@ -35,12 +35,14 @@ from services.payment.provider.stripe_money import to_stripe
 from services.payment.provider.stripe_notices import hear
 from services.payment.provider.stripe_refusals import (
     NOT_PAYABLE,
+    NOT_READ,
     capture_refused,
     confirm_refused,
     declined_by,
     error_of,
     is_kept,
     is_missing,
+    is_outcome,
     refund_refused,
     unknown_of,
     void_refused,
@@ -63,6 +65,7 @@ stripe.enable_telemetry = False
 EXPAND_CHARGE: Final = ["latest_charge"]
 KEPT_ERROR: Final = "kept error"
 FINAL: Final = ".final"
+PAYMENT_ID: Final = re.compile(r"\w{1,255}", re.ASCII)
 
 Refuse = Callable[[stripe.InvalidRequestError], Awaitable[ProviderAnswer]]
 
@@ -355,6 +358,8 @@ class StripeProvider:
         kept: Callable[[], Awaitable[ProviderAnswer]] | None = None,
     ) -> ProviderAnswer:
         """`kept`: Stripe keeps its own errors under a key too, and then only the payment can tell what was done."""
+        if payment_id is not None and PAYMENT_ID.fullmatch(payment_id) is None:
+            return Unknown("no id of Stripe's", payment_id)  # it is a part of the address, and must not lead elsewhere
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 try:
@@ -362,14 +367,14 @@ class StripeProvider:
                 except stripe.CardError as error:
                     return declined_by(error, payment_id)
                 except stripe.InvalidRequestError as error:
-                    if is_missing(error, "intent", "payment_intent"):
-                        return Unknown("http 404", payment_id)
+                    if not is_outcome(error):
+                        raise
                     return await refused(error)
                 except stripe.APIError as error:
                     if kept is None or not is_kept(error):
                         raise
                     return await kept()
-        except (stripe.StripeError, aiohttp.ClientError, OSError, ValidationError) as error:
+        except NOT_READ as error:
             return unknown_of(error, payment_id)
 
 

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+import aiohttp
 import stripe
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.payment.provider.port import (
     Authorized,
@@ -22,6 +23,10 @@ NOT_PAYABLE: Final = "amount_not_payable"
 """Stripe can't take this amount in this currency."""
 
 ABOVE_CAPTURED: Final = frozenset({"charge_already_refunded", "charge_not_refundable", "amount_too_large"})
+
+
+NOT_READ: Final = (stripe.StripeError, aiohttp.ClientError, OSError, ValueError, TypeError, AttributeError, LookupError)
+"""What a call may raise: the last four when an answer is none of Stripe's, which the SDK does not look at closely."""
 
 
 class _CardError(BaseModel):
@@ -46,6 +51,8 @@ def declined_by(error: stripe.CardError, payment_id: str | None) -> Declined:
 
 def unknown_of(error: Exception, payment_id: str | None) -> Unknown:
     match error:
+        case stripe.InvalidRequestError(code="resource_missing"):
+            return Unknown("http 404", payment_id)  # 400 when the object was named in a parameter
         case stripe.IdempotencyError():
             return Unknown("key_reused", payment_id)
         case stripe.APIConnectionError() if error.__cause__ is not None:
@@ -54,14 +61,20 @@ def unknown_of(error: Exception, payment_id: str | None) -> Unknown:
             return Unknown(f"http {error.http_status}", payment_id)
         case TimeoutError():
             return Unknown("timeout", payment_id)
-        case ValidationError() | stripe.StripeError():
-            return Unknown("unreadable answer", payment_id)
-        case _:
+        case aiohttp.ClientError() | OSError():
             return Unknown(f"connection: {type(error).__name__}", payment_id)
+        case _:
+            return Unknown("unreadable answer", payment_id)
+
+
+def is_outcome(error: stripe.InvalidRequestError) -> bool:
+    """Not found is none, for the first call may still arrive; and a proxy's 400 is none."""
+    named = error.error is not None and error.error.to_dict().get("type") == "invalid_request_error"
+    return named and error.http_status == 400 and not is_missing(error, "intent", "payment_intent")
 
 
 def is_missing(error: stripe.InvalidRequestError, *params: str) -> bool:
-    return error.code == "resource_missing" and (error.param in params)
+    return error.code == "resource_missing" and error.param in params
 
 
 def is_kept(error: stripe.StripeError) -> bool:

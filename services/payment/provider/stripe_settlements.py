@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-import aiohttp
 import stripe
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.payment.provider.port import Settled, SettlementsUnavailable
 from services.payment.provider.stripe_money import from_stripe
+from services.payment.provider.stripe_refusals import NOT_READ
 from services.payment.provider.stripe_words import REFERENCE
 
 LINES_LIMIT: Final = 100_000  # in one asking; 1,000 pages of Stripe's, which is minutes: ask from a later instant
@@ -61,7 +61,7 @@ async def list_settlements(lines: stripe.BalanceTransactionService, since: datet
                 found.append(settled)
             if len(found) > LINES_LIMIT:
                 raise SettlementsUnavailable(f"more than {LINES_LIMIT} lines since {since.isoformat()}")
-    except (stripe.StripeError, aiohttp.ClientError, OSError, ValidationError) as error:
+    except NOT_READ as error:
         raise SettlementsUnavailable(type(error).__name__) from error
     return found[::-1]
 
