@@ -17,7 +17,8 @@ _ORDER: Final = """SELECT id, storefront, checkout_id, customer_reference, email
     tax_minor, shipping_minor, shipping_tax_minor, total_minor, refunded_minor, state, refund_standing, created_at,
     updated_at, version, shipping_address FROM orders.orders"""
 _LINES: Final = """SELECT line_no, sku, quantity, unit_price_minor, discount_minor, tax_minor, subtotal_minor, status,
-    shipped_quantity, delivered_quantity FROM orders.order_items WHERE order_id = :id ORDER BY line_no"""
+    shipped_quantity, delivered_quantity, cancelled_quantity, substitutes
+    FROM orders.order_items WHERE order_id = :id ORDER BY line_no"""
 _SHIPMENTS: Final = """SELECT fulfillment_id, warehouse, status, carrier, tracking_number, picks
     FROM orders.order_shipments WHERE order_id = :id ORDER BY warehouse"""
 _STORY: Final = """SELECT sequence, public_sequence, occurred_at, name, actor_kind, actor, reason, metadata, message_id
@@ -33,20 +34,20 @@ def order(
 
     Reads ORDER_DATABASE_URL.
     """
-    found = asyncio.run(_find(which))
+    found = asyncio.run(find(which))
     if not found:
         raise fail(f"no order has the id or checkout id {which!r}")
     if json:
         tell_json(found[0] if len(found) == 1 else found)
         return
     for one in found:
-        _show(one)
+        show(one)
 
 
-async def _find(which: str) -> list[dict[str, Any]]:
+async def find(which: str, env: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """A checkout id is one storefront's own; two storefronts may have used the same."""
     found = []
-    async with reading(BY_SERVICE["order"]) as connection:
+    async with reading(BY_SERVICE["order"], env) as connection:
         try:
             headers = await rows(connection, f"{_ORDER} WHERE id = :id", id=UUID(which))
         except ValueError:
@@ -66,13 +67,23 @@ def still_waits(story: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for line in story:
         for wait in line["metadata"].get("waits", ()):
             left[wait["sku"]] = dict(wait)
+        if line["name"] == SETTLED and line["metadata"]["outcome"] == "wait":
+            _wait_too(left, line["metadata"])
         if line["name"] == ARRIVED:
             for pick in line["metadata"]["picks"]:
                 left[pick["sku"]]["quantity"] -= pick["quantity"]
     return [wait for wait in left.values() if wait["quantity"] > 0]
 
 
-def _show(one: dict[str, Any]) -> None:
+def _wait_too(left: dict[str, dict[str, Any]], settled: Mapping[str, Any]) -> None:
+    """Units that were not there after all are waited for like others, from the day the customer chose so."""
+    standing = left.get(settled["sku"], {"sku": settled["sku"], "quantity": 0, "kind": "shortage"})
+    quantity = standing["quantity"] + int(settled["quantity"])
+    left[settled["sku"]] = {**standing, "quantity": quantity, "promised_at": settled["promised_at"]}
+
+
+def show(one: dict[str, Any]) -> None:
+    """As support reads it."""
     currency = one["currency"]
     console.print(Text.assemble((f"Order {one['id']}", "bold"), f"  {one['state']}, {one['refund_standing']}"))
     parts = (
@@ -95,26 +106,29 @@ def _show(one: dict[str, Any]) -> None:
     ):
         console.print(Text.assemble((f"{name:>11} ", QUIET), value))
     waits = {wait["sku"]: _wait(wait) for wait in one["waits"]}
+    amounts_told = [name for name in ("discount", "tax") if any(line[f"{name}_minor"] for line in one["lines"])]
+    instead = any(line["substitutes"] for line in one["lines"])
     table(
         f"\nLines ({currency})",
         (
-            *("no", "SKU", "quantity", "each", "discount", "tax", "subtotal", "status", "shipped", "delivered"),
+            *("SKU", "units", "each", *amounts_told, "subtotal", "status", "arrived"),
+            *(["instead"] if instead else []),
             *(["waits for"] if waits else []),
         ),
         (
             (
-                line["line_no"],
                 line["sku"],
                 line["quantity"],
-                *(amount(line[f"{part}_minor"], currency) for part in ("unit_price", "discount", "tax", "subtotal")),
+                *(amount(line[f"{part}_minor"], currency) for part in ("unit_price", *amounts_told, "subtotal")),
                 line["status"],
-                line["shipped_quantity"],
                 line["delivered_quantity"],
+                *([_instead(line)] if instead else []),
                 *([waits.get(line["sku"], "")] if waits else []),
             )
             for line in one["lines"]
         ),
-        right=("no", "quantity", "each", "discount", "tax", "subtotal", "shipped", "delivered"),
+        right=("units", "each", *amounts_told, "subtotal", "arrived"),
+        whole=("SKU", "status"),
     )
     if one["shipments"]:
         table(
@@ -124,7 +138,7 @@ def _show(one: dict[str, Any]) -> None:
                 (part["fulfillment_id"], part["warehouse"], part["status"], part["carrier"], part["tracking_number"])
                 for part in one["shipments"]
             ),
-            whole=("shipment",),
+            whole=("shipment", "status"),
         )
     days = {line["occurred_at"][:10] for line in one["story"]}
     table(
@@ -137,7 +151,7 @@ def _show(one: dict[str, Any]) -> None:
                 line["actor"],
                 Text(why, QUIET),
             )
-            for line, why in zip(one["story"], _reasons(one["story"]), strict=True)
+            for line, why in zip(one["story"], _reasons(one["story"], currency), strict=True)
         ),
         whole=("when", "what"),
     )
@@ -145,26 +159,33 @@ def _show(one: dict[str, Any]) -> None:
 
 
 ARRIVED: Final = "order.stock_arrived"
-UNTOLD: Final = frozenset({"items", "fulfillment_id", "warehouse", "currency", "refund_id"})
+SETTLED: Final = "order.shortage_settled"
+UNTOLD: Final = frozenset(
+    {"items", "fulfillment_id", "warehouse", "currency", "refund_id", "shortage_id", "later", "dispute_id"}
+)
 """Metadata for machines, or said elsewhere in the line."""
 
 
-def _reasons(story: list[dict[str, Any]]) -> list[str]:
+def _reasons(story: list[dict[str, Any]], currency: str) -> list[str]:
     """Why each line is there, and with what; what the lines before have told is not told again."""
     told: set[str] = set()
     found = []
     for line in story:
-        fresh = [part for part in _parts(line) if part not in told]
+        fresh = [part for part in _parts(line, currency) if part not in told]
         told.update(fresh)
         found.append("; ".join(([line["reason"]] if line["reason"] else []) + fresh))
     return found
+
+
+def _instead(line: Mapping[str, Any]) -> str:
+    return ", ".join(f"{units} {sku}" for sku, units in line["substitutes"].items())
 
 
 def _wait(wait: Mapping[str, Any]) -> str:
     return f"{wait['quantity']} by {wait['promised_at'][:10]} ({wait['kind']})"
 
 
-def _parts(line: dict[str, Any]) -> list[str]:
+def _parts(line: dict[str, Any], currency: str) -> list[str]:
     facts = line["metadata"]
     said = []
     for name, value in facts.items():
@@ -178,8 +199,11 @@ def _parts(line: dict[str, Any]) -> list[str]:
             said.append(value)
         elif name == "picks" and isinstance(value, list):
             said.append(", ".join(f"{pick['quantity']} {pick['sku']} from {pick['warehouse']}" for pick in value))
-        elif name == "amount_minor" and "currency" in facts:
-            said.append(money(int(value), facts["currency"]))
+        elif name == "answer_by":
+            said.append(f"answer by {value[:16].replace('T', ' ')}")
+        elif name.endswith("_minor") and currency:
+            word = name.removesuffix("_minor").removesuffix("amount")
+            said.append(f"{word} {money(int(value), currency)}".strip())
         else:
             said.append(f"{name.replace('_', ' ')} {value}")
     return said

@@ -10,12 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from contracts.inventory import ReceiveStock
 from services.ops.invariants import Invariant, Seen, all_hold, check, fetch_books
+from services.ops.order import find
 from services.ops.quiet import until_quiet
 from services.sandbox.case import Case, Scenario
 from services.sandbox.control import free_port
@@ -66,6 +67,8 @@ class Became:
     as_expected: int
     words: Mapping[str, int]
     wrong: tuple[str, ...] = ()
+    story: Mapping[str, Any] = field(default_factory=dict)
+    """What `oms order` tells of the first of them."""
 
     @property
     def holds(self) -> bool:
@@ -80,6 +83,7 @@ class Became:
             "became": dict(self.words),
             "wrong": list(self.wrong),
             "holds": self.holds,
+            "story": [line["name"] for line in self.story.get("story", ())],
         }
 
 
@@ -248,9 +252,15 @@ class Demo:
             self.outcome.invariants = await check(
                 self.env, books, seen=self.shop.seen(), expected_parked=self._expected_parked()
             )
+            self.outcome.became = [await self._with_story(one) for one in self.outcome.became]
         self._measure()
         self.outcome.seconds = time.monotonic() - started
         return self.outcome
+
+    async def _with_story(self, became: Became) -> Became:
+        order_id = next((case.order_id for case in self.shop.of(became.scenario.name) if case.order_id), "")
+        found = await find(order_id, self.env) if order_id else []
+        return replace(became, story=found[0]) if found else became
 
     async def _shop(self, shopper: Shopper, processes: Sequence[Group]) -> None:
         """Place everything and wait until it ended and nothing moves any more, at most `FOLLOW_FOR_S`."""
@@ -259,10 +269,19 @@ class Demo:
         try:
             await self._poison()
             await self._until_over(processes, ends, supplying)
+            await self._until_completed()
             self.outcome.moving = await until_quiet(self.env, QUIET_WITHIN_S)
             await self._until_over(processes, ends, supplying)  # the last events are on their way to us
         finally:
             await cancel_all([playing, *supplying])
+
+    async def _until_completed(self) -> None:
+        """What was delivered is completed when nobody sent it back in time, and the storefront is to hear that too."""
+        with suppress(TimeoutError):  # then what is still under way is told with everything else
+            async with asyncio.timeout(QUIET_WITHIN_S):
+                # told by the database: a timer that has not rung yet is nowhere else
+                while await self.operators.ask("SELECT count(*) FROM orders.orders WHERE state = 'delivered'"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
 
     async def _until_over(
         self, processes: Sequence[Group], ends: float, supplying: Sequence[asyncio.Task[None]]

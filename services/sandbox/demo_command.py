@@ -17,6 +17,10 @@ app = typer.Typer(add_completion=False)
 def demo(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")] = False,
     orders: Annotated[int, typer.Option(min=100, max=5_000, help="Checkouts to place, of every kind.")] = 240,
+    story: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Also what `oms order` tells of one order of this kind; more than once."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed places the same orders.")] = 1,
 ) -> None:
     """The whole system on servers of its own: orders of every kind, and what became of them.
@@ -26,12 +30,17 @@ def demo(
     brings servers, and takes them away again.
     """
     from services.sandbox.demo import Demo, as_json
-    from services.sandbox.demo_view import live, show
+    from services.sandbox.demo_view import live, show, tell_stories
     from services.sandbox.environment import prepare
     from services.sandbox.processes import NotRunning
+    from services.sandbox.scenarios import SCENARIOS
     from services.sandbox.servers import ServersUnavailable, bring
 
     console = Console(stderr=json)
+    if strange := set(story or ()) - {scenario.name for scenario in SCENARIOS}:
+        kinds = ", ".join(scenario.name for scenario in SCENARIOS)
+        console.print(f"no kind of order is called {', '.join(sorted(strange))}; there are: {kinds}", style="bold red")
+        raise typer.Exit(2)
     logs = Path(tempfile.mkdtemp(prefix="waybill-demo-"))
 
     def say(line: str) -> None:
@@ -58,6 +67,7 @@ def demo(
         typer.echo(as_json(outcome))
     else:
         show(outcome, console)
+        tell_stories(outcome, story or (), console)
     if outcome.ok:
         shutil.rmtree(logs, ignore_errors=True)
     else:

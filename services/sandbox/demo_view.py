@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from services.ops import order
 from services.ops.invariants import Invariant
 from services.sandbox.case import Case
 from services.sandbox.demo import Became, Demo, Outcome
@@ -144,3 +145,11 @@ def _invariants_table(invariants: Sequence[Invariant]) -> Table:
         mark.append("✓" if invariant.holds else "✗")
         table.add_row(invariant.name, invariant.what, str(invariant.checked), mark)
     return table
+
+
+def tell_stories(outcome: Outcome, kinds: Sequence[str], console: Console) -> None:
+    """What support reads of the first order of each of these kinds."""
+    for one in outcome.became:
+        if one.scenario.name in kinds and one.story:
+            console.print(f"\n{one.scenario.name}: {one.scenario.what}", style="bold cyan")
+            order.show(dict(one.story))

@@ -23,6 +23,17 @@ LATER = {
 }
 """What each case of these must hear; of what comes back, one unit each."""
 
+STORIES = {
+    "split shipment": ("order.paid", "order.delivered"),
+    "backorder": ("order.paid", "order.stock_arrived", "order.delivered"),
+    "pre-order": ("order.paid", "order.stock_arrived", "order.delivered"),
+    "oversold, exchanged": ("order.shortage", "order.shortage_settled", "order.delivered"),
+    "oversold, waits": ("order.shortage", "order.shortage_settled", "order.stock_arrived", "order.delivered"),
+    "oversold, money back": ("order.shortage", "order.shortage_settled", "payment.refunded"),
+    "oversold, no answer": ("order.shortage", "order.shortage_settled", "payment.refunded"),
+}
+"""What support must be able to read of each, in any order."""
+
 
 async def demo(env: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
@@ -53,6 +64,8 @@ async def test_the_demo_ends_well_and_says_so_in_json(own_servers: dict[str, str
         assert {word: scenarios[name]["became"].get(word) for word in words} == dict.fromkeys(
             words, scenarios[name]["asked"]
         )
+    for name, lines in STORIES.items():
+        assert set(lines) <= set(scenarios[name]["story"]), f"what `oms order` tells of {name}"
     assert len(told["invariants"]) >= 31
     assert [one for one in told["invariants"] if one["broken"] or not one["checked"]] == []
     assert told["still_moving"] == {}

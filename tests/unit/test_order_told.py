@@ -35,3 +35,19 @@ def test_what_has_come_is_not_waited_for() -> None:
 def test_the_story_is_not_changed_by_reading_it() -> None:
     story = [paid(LAMP=2), arrived(LAMP=2)]
     assert left(*story) == left(*story) == {}
+
+
+def settled(outcome: str, sku: str, quantity: int) -> dict[str, Any]:
+    """As the story keeps it: a detail is text."""
+    told = {"outcome": outcome, "sku": sku, "quantity": str(quantity), "promised_at": "2026-03-01T00:00:00+00:00"}
+    return {"name": "order.shortage_settled", "metadata": told}
+
+
+def test_who_chose_to_wait_for_what_was_missing_waits_until_it_comes() -> None:
+    confirmed: dict[str, Any] = {"name": "order.confirmed", "metadata": {}}
+    came = {"name": "order.stock_arrived", "metadata": {"picks": [{"sku": "rug", "quantity": 1}]}}
+    story = [confirmed, settled("wait", "rug", 1), settled("wait", "rug", 2), settled("refund", "mug", 1)]
+    (waits,) = still_waits(story)
+    assert (waits["sku"], waits["quantity"], waits["kind"]) == ("rug", 3, "shortage")
+    assert left(*story, came) == {"rug": 2}
+    assert left(*story, came, came, came) == {}
