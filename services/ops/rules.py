@@ -230,20 +230,25 @@ MONEY: Final = (
     ),
     Rule(
         "the ledger says what the payments say",
-        "captured, refunded and reserved of every payment are the sums over its transfers",
+        "captured, refunded, reserved and disputed of every payment are the sums over its transfers",
         """SELECT coalesce(p.order_id, t.order_id)::text AS subject,
-                  (p.captured_minor, p.refunded_minor, p.refund_reserved_minor) IS NOT DISTINCT FROM
-                      (coalesce(t.captured, 0), coalesce(t.refunded, 0), coalesce(t.reserved, 0)) AS holds,
-                  format('payment %s/%s/%s, transfers %s/%s/%s', p.captured_minor, p.refunded_minor,
-                         p.refund_reserved_minor, t.captured, t.refunded, t.reserved) AS found
+                  (p.captured_minor, p.refunded_minor, p.refund_reserved_minor, p.disputed_minor) IS NOT DISTINCT FROM
+                      (coalesce(t.captured, 0), coalesce(t.refunded, 0), coalesce(t.reserved, 0),
+                       coalesce(t.disputed, 0)) AS holds,
+                  format('payment %s/%s/%s/%s, transfers %s/%s/%s/%s', p.captured_minor, p.refunded_minor,
+                         p.refund_reserved_minor, p.disputed_minor, t.captured, t.refunded, t.reserved, t.disputed)
+                      AS found
            FROM payments.payments p
            FULL JOIN (SELECT order_id,
                              coalesce(sum(amount_minor) FILTER (WHERE kind = 'capture'), 0)::bigint AS captured,
                              coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded,
                              sum(CASE WHEN credit = 'refunds_payable' THEN amount_minor
-                                      WHEN debit = 'refunds_payable' THEN -amount_minor ELSE 0 END)::bigint AS reserved
+                                      WHEN debit = 'refunds_payable' THEN -amount_minor ELSE 0 END)::bigint AS reserved,
+                             sum(CASE WHEN debit = 'chargebacks' THEN amount_minor
+                                      WHEN credit = 'chargebacks' THEN -amount_minor ELSE 0 END)::bigint AS disputed
                       FROM payments.transfers
-                      WHERE kind IN ('capture', 'refund_reserved', 'refund', 'refund_refused')
+                      WHERE kind IN ('capture', 'refund_reserved', 'refund', 'refund_refused', 'chargeback',
+                                     'chargeback_reversed')
                       GROUP BY order_id) t ON t.order_id = p.order_id""",
     ),
     Rule(
