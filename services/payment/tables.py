@@ -25,12 +25,27 @@ from services.payment.domain import (
     WebhookVerdict,
 )
 from services.payment.ledger import SIDES, Transfer
+from services.payment.schema import METADATA, SCHEMA
+from services.payment.settlement_tables import SETTLEMENT_MACHINES, SETTLEMENT_TABLES
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
 
-SCHEMA: Final = "payments"
-METADATA: Final = sa.MetaData(schema=SCHEMA)
+__all__ = [
+    "ATTEMPTS",
+    "AUTHORIZATIONS",
+    "CAPTURES",
+    "CHARGEBACKS",
+    "CHARGEBACK_REVERSALS",
+    "MACHINES",
+    "METADATA",
+    "PAYMENTS",
+    "REFUNDS",
+    "SCHEMA",
+    "TABLES",
+    "TRANSFERS",
+    "WEBHOOKS",
+]
 
 
 def _of_a_payment(name: str) -> sa.Column[Any]:
@@ -310,6 +325,7 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     WEBHOOKS,
     ATTEMPTS,
     TRANSFERS,
+    *SETTLEMENT_TABLES,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("payments", "state", PAYMENT),
@@ -319,4 +335,5 @@ MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("chargebacks", "state", CHARGEBACK),
     ("chargeback_reversals", "state", CHARGEBACK_REVERSAL),
     ("attempts", "state", ATTEMPT),
+    *SETTLEMENT_MACHINES,
 )

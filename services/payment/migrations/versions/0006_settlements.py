@@ -1,11 +1,11 @@
-"""The double-entry ledger, opened with what was captured and refunded before there was one."""
+"""What providers say they settled, line by line, and how it differs from the ledger."""
 
 from alembic import op
 
 from shared.migrations import run_sql_file
 
-revision = "0004"
-down_revision = "0003"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
