@@ -265,6 +265,18 @@ MONEY: Final = (
         settled=True,
     ),
     Rule(
+        "settlement differences are booked as they were accepted",
+        "every accepted difference has its entry in the ledger, and no other has one",
+        """SELECT d.id::text AS subject,
+                  coalesce(t.booked, 0) = CASE d.state WHEN 'accepted' THEN d.entry_minor ELSE 0 END AS holds,
+                  format('%s %s proposes %s, booked %s', d.state, d.kind, d.entry_minor, coalesce(t.booked, 0)) AS found
+           FROM payments.settlement_differences d
+           LEFT JOIN LATERAL (
+               SELECT sum(CASE kind WHEN d.entry THEN amount_minor ELSE -amount_minor END)::bigint AS booked
+               FROM payments.transfers
+               WHERE kind IN ('surplus', 'shortfall', 'fee', 'fee_returned') AND reference = d.id::text) t ON true""",
+    ),
+    Rule(
         "money kept is money owed",
         "of a confirmed order the provider keeps its total less refunds; of any other order, nothing",
         f"""SELECT coalesce(o.id::text, b.reference) AS subject,
