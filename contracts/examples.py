@@ -98,9 +98,12 @@ from contracts.order import (
     SettleRefund,
 )
 from contracts.payment import (
+    AcceptDifference,
     AttemptOverdue,
     AuthorizePayment,
     DisputeOutcome,
+    MatchSettlement,
+    NoteUnsettled,
     PaymentAuthorized,
     PaymentDeclined,
     PaymentPending,
@@ -463,6 +466,9 @@ _PAYMENT: tuple[Message, ...] = (
         captured_minor=3390,
     ),
     AttemptOverdue(order_id=ORDER, attempt_id=ATTEMPT),
+    MatchSettlement(settlement_id=ATTEMPT, page=0),
+    NoteUnsettled(provider="sandbox", transfer_ids=(ATTEMPT,)),
+    AcceptDifference(difference_id=ATTEMPT, by="grace"),
 )
 _FULFILLMENT: tuple[Message, ...] = (
     RequestFulfillment(order_id=ORDER, ship_to=HOME, picks=PICKS),

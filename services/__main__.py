@@ -34,6 +34,8 @@ ELSEWHERE: Final = {
     "sagas": "services.ops.sagas:app",
     "stock": "services.ops.stock:app",
     "feed": "services.ops.feed:app",
+    "ledger": "services.ops.ledger:app",
+    "reconcile": "services.payment.desk:app",
     "maintain": "services.ops.maintain:app",
     "contracts": "services.documents:app",
     "bench": "services.sandbox.bench:app",

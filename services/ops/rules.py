@@ -220,6 +220,63 @@ MONEY: Final = (
         settled=True,
     ),
     Rule(
+        "the ledger is balanced",
+        "every transfer takes an amount from one account to another, in the currency of its payment",
+        """SELECT t.id::text AS subject,
+                  t.amount_minor > 0 AND t.debit <> t.credit AND t.debit <> '' AND t.credit <> ''
+                      AND t.currency = coalesce(p.currency, t.currency) AS holds,
+                  format('%s %s from %s to %s', t.amount_minor, t.currency, t.credit, t.debit) AS found
+           FROM payments.transfers t LEFT JOIN payments.payments p ON p.order_id = t.order_id""",
+    ),
+    Rule(
+        "the ledger says what the payments say",
+        "captured, refunded, reserved and disputed of every payment are the sums over its transfers",
+        """SELECT coalesce(p.order_id, t.order_id)::text AS subject,
+                  (p.captured_minor, p.refunded_minor, p.refund_reserved_minor, p.disputed_minor) IS NOT DISTINCT FROM
+                      (coalesce(t.captured, 0), coalesce(t.refunded, 0), coalesce(t.reserved, 0),
+                       coalesce(t.disputed, 0)) AS holds,
+                  format('payment %s/%s/%s/%s, transfers %s/%s/%s/%s', p.captured_minor, p.refunded_minor,
+                         p.refund_reserved_minor, p.disputed_minor, t.captured, t.refunded, t.reserved, t.disputed)
+                      AS found
+           FROM payments.payments p
+           FULL JOIN (SELECT order_id,
+                             coalesce(sum(amount_minor) FILTER (WHERE kind = 'capture'), 0)::bigint AS captured,
+                             coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded,
+                             sum(CASE WHEN credit = 'refunds_payable' THEN amount_minor
+                                      WHEN debit = 'refunds_payable' THEN -amount_minor ELSE 0 END)::bigint AS reserved,
+                             sum(CASE WHEN debit = 'chargebacks' THEN amount_minor
+                                      WHEN credit = 'chargebacks' THEN -amount_minor ELSE 0 END)::bigint AS disputed
+                      FROM payments.transfers
+                      WHERE kind IN ('capture', 'refund_reserved', 'refund', 'refund_refused', 'chargeback',
+                                     'chargeback_reversed')
+                      GROUP BY order_id) t ON t.order_id = p.order_id""",
+    ),
+    Rule(
+        "the clearing account is the provider's books",
+        "what captures and refunds left on the clearing account, order by order, is what the provider holds",
+        """SELECT coalesce(t.order_id::text, b.reference) AS subject,
+                  coalesce(t.net, 0) = coalesce(b.net, 0) AS holds,
+                  format('clearing %s, the provider''s %s', coalesce(t.net, 0), coalesce(b.net, 0)) AS found
+           FROM (SELECT order_id, sum(CASE debit WHEN 'provider_clearing' THEN amount_minor
+                                                 ELSE -amount_minor END)::bigint AS net
+                 FROM payments.transfers WHERE kind IN ('capture', 'refund') GROUP BY order_id) t
+           FULL JOIN (SELECT reference, sum(captured_minor - refunded_minor)::bigint AS net
+                      FROM provider_payments GROUP BY reference) b ON b.reference = t.order_id::text""",
+        settled=True,
+    ),
+    Rule(
+        "settlement differences are booked as they were accepted",
+        "every accepted difference has its entry in the ledger, and no other has one",
+        """SELECT d.id::text AS subject,
+                  coalesce(t.booked, 0) = CASE d.state WHEN 'accepted' THEN d.entry_minor ELSE 0 END AS holds,
+                  format('%s %s proposes %s, booked %s', d.state, d.kind, d.entry_minor, coalesce(t.booked, 0)) AS found
+           FROM payments.settlement_differences d
+           LEFT JOIN LATERAL (
+               SELECT sum(CASE kind WHEN d.entry THEN amount_minor ELSE -amount_minor END)::bigint AS booked
+               FROM payments.transfers
+               WHERE kind IN ('surplus', 'shortfall', 'fee', 'fee_returned') AND reference = d.id::text) t ON true""",
+    ),
+    Rule(
         "money kept is money owed",
         "of a confirmed order the provider keeps its total less refunds; of any other order, nothing",
         f"""SELECT coalesce(o.id::text, b.reference) AS subject,

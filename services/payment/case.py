@@ -20,6 +20,7 @@ from services.payment.domain import (
     PaymentPolicy,
     PaymentState,
 )
+from services.payment.ledger import EntryKind, transfer
 from shared.consumer import Answer, Moment
 from shared.frozen import replace
 from shared.working_set import Rows
@@ -84,6 +85,22 @@ class Case:
 
     def money(self, amount_minor: int) -> dict[str, str]:
         return {"amount_minor": str(amount_minor), "currency": self.payment.currency}
+
+    def book(self, kind: EntryKind, amount_minor: int, reference: UUID) -> None:
+        """One row of the ledger, beside the row of what it books."""
+        payment = self.payment
+        self.rows.put(
+            transfer(
+                kind,
+                amount_minor,
+                payment.currency,
+                id_=self.moment.new_id(),
+                occurred_at=self.moment.now,
+                reference=str(reference),
+                provider=payment.provider,
+                order_id=payment.order_id,
+            )
+        )
 
     # -- attempts ------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from services.payment.domain import (
     confirm_id,
     named,
 )
+from services.payment.ledger import EntryKind
 from services.payment.tables import AUTHORIZATIONS
 from shared.frozen import replace
 
@@ -225,6 +226,7 @@ def refund_impossible(case: Case, refund: Refund, status: str) -> None:
     refusal = named(case.told.reason, "refused_by_provider")
     case.rows.put(replace(refund, state=REFUND.to(refund.state, "refuse"), refusal=refusal))
     case.set(refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor)
+    case.book(EntryKind.REFUND_REFUSED, refund.amount_minor, refund.refund_id)
     case.tell("refund_refused", reason=refusal, detail=case.money(refund.amount_minor))
     if own:
         _try_anew_later(case)
@@ -243,6 +245,7 @@ def refund_done(case: Case, refund: Refund) -> None:
         refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor,
         refunded_minor=payment.refunded_minor + refund.amount_minor,
     )
+    case.book(EntryKind.REFUND, refund.amount_minor, refund.refund_id)
     if refund.command_key:
         case.answer(refund.command_key, PaymentRefunded(order_id=payment.order_id, refund_id=refund.refund_id))
     detail = case.money(refund.amount_minor) | {"refund_id": str(refund.refund_id)}
@@ -315,6 +318,7 @@ def _reserve(case: Case, refund_id: UUID, amount_minor: int, *, command_key: str
         Refund(refund_id, payment.order_id, amount_minor, payment.currency, RefundState.ASKED, command_key, reason)
     )
     case.set(refund_reserved_minor=payment.refund_reserved_minor + amount_minor)
+    case.book(EntryKind.REFUND_RESERVED, amount_minor, refund_id)
     case.open_attempt(AttemptKind.REFUND, amount_minor, refund_id=refund_id)
 
 
@@ -362,6 +366,7 @@ def _book_capture(case: Case) -> None:
     case.rows.put(
         Capture(payment.attempt_id, payment.order_id, payment.amount_minor, payment.currency, CaptureState.CAPTURED)
     )
+    case.book(EntryKind.CAPTURE, payment.amount_minor, payment.attempt_id)
 
 
 def _book_authorization(case: Case, state: AuthorizationState) -> None:

@@ -18,6 +18,7 @@ from services.payment.domain import (
     Word,
     chargeback_id,
 )
+from services.payment.ledger import EntryKind
 from services.payment.tables import CHARGEBACKS
 from shared.consumer import NotYet
 from shared.frozen import replace
@@ -56,11 +57,15 @@ def win(case: Case) -> None:
     """The money is ours again: a row of its own, as the taking was."""
     told, standing = _told(case), _standing(case)
     if standing is None:
-        case.rows.put(_row(case, ChargebackState.WON))
+        won = _row(case, ChargebackState.WON)
+        case.rows.put(won)
+        case.book(EntryKind.CHARGEBACK, won.amount_minor, won.id)
+        case.book(EntryKind.CHARGEBACK_REVERSED, won.amount_minor, won.id)
     elif standing.state is ChargebackState.WON:
         return
     else:
         case.rows.put(replace(standing, state=CHARGEBACK.to(standing.state, "win")))
+        case.book(EntryKind.CHARGEBACK_REVERSED, standing.amount_minor, standing.id)
         _win_back(case, standing.amount_minor)
     id_ = chargeback_id(case.payment.order_id, told.dispute_id)
     case.rows.put(
@@ -88,7 +93,9 @@ def _take(case: Case, state: ChargebackState) -> None:
             f"dispute {told.dispute_id}: {told.amount_minor} {told.currency} of a payment of which"
             f" {payment.captured_minor} {payment.currency} were captured and {payment.disputed_minor} are disputed"
         )
-    case.rows.put(_row(case, state))
+    chargeback = _row(case, state)
+    case.rows.put(chargeback)
+    case.book(EntryKind.CHARGEBACK, chargeback.amount_minor, chargeback.id)
     case.set(disputed_minor=disputed_minor)
 
 

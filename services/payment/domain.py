@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid5
 
+from services.payment.settlement import GRACE_DAYS, Tariff
 from shared.machine import Machine
 
 
@@ -345,6 +346,9 @@ class PaymentPolicy:
     """Who moves the money of every method that `providers` does not name."""
     providers: Mapping[str, str] = field(default_factory=dict)
     """By payment method."""
+    tariffs: Mapping[str, Tariff] = field(default_factory=lambda: {"sandbox": Tariff(140, 25)})
+    """What providers take for a payment, where it is agreed; a fee of any other provider is booked as it is charged."""
+    settled_within_days: int = GRACE_DAYS
     preparing: frozenset[str] = frozenset()
     """Providers that make a payment first and confirm it by a second call."""
 

@@ -13,6 +13,7 @@ from services.payment.effects import CallSettings, make_effect
 from services.payment.handlers import make_consumer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
+from services.payment.settlement import GRACE_DAYS, tariffs_of
 from services.payment.tables import SCHEMA
 from shared.service import Service
 from shared.settings import ServiceSettings
@@ -46,6 +47,10 @@ class PaymentSettings(ServiceSettings):
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
+    settled_within_days: Annotated[int, Field(ge=0)] = GRACE_DAYS
+    """How long a provider may take to settle what it did; later, it is listed as missing."""
+    tariffs: str = ""
+    """What providers take for a payment, in hundredths of a percent and minor units: ``sandbox=140+25,other=290``."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -57,6 +62,8 @@ class PaymentSettings(ServiceSettings):
             raise ValueError("STRIPE_WEBHOOK_SECRET is needed with STRIPE_API_KEY: it proves Stripe's events")
         if strange := set(self.methods.values()) - set(self.names):
             raise ValueError(f"PAYMENT_METHODS names {sorted(strange)}, and there are {list(self.names)}")
+        if self.tariffs:
+            tariffs_of(self.tariffs)
         return self
 
     @property
@@ -78,7 +85,10 @@ class PaymentSettings(ServiceSettings):
             provider=self.names[0],
             providers=self.methods,
             preparing=preparing,
+            settled_within_days=self.settled_within_days,
         )
+        if self.tariffs:
+            policy = replace(policy, tariffs=tariffs_of(self.tariffs))
         if not self.ask_again_after_s:
             return policy
         return replace(policy, schedule_s=tuple(float(part) for part in self.ask_again_after_s.split(",")))

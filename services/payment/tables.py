@@ -24,12 +24,28 @@ from services.payment.domain import (
     Webhook,
     WebhookVerdict,
 )
+from services.payment.ledger import SIDES, Transfer
+from services.payment.schema import METADATA, SCHEMA
+from services.payment.settlement_tables import SETTLEMENT_MACHINES, SETTLEMENT_TABLES
 from shared.machine import Machine
-from shared.schema import instants, states_check
+from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table
 
-SCHEMA: Final = "payments"
-METADATA: Final = sa.MetaData(schema=SCHEMA)
+__all__ = [
+    "ATTEMPTS",
+    "AUTHORIZATIONS",
+    "CAPTURES",
+    "CHARGEBACKS",
+    "CHARGEBACK_REVERSALS",
+    "MACHINES",
+    "METADATA",
+    "PAYMENTS",
+    "REFUNDS",
+    "SCHEMA",
+    "TABLES",
+    "TRANSFERS",
+    "WEBHOOKS",
+]
 
 
 def _of_a_payment(name: str) -> sa.Column[Any]:
@@ -271,6 +287,34 @@ ATTEMPTS: Final = Table(
     ),
 )
 
+_SIDES = ", ".join(f"'{kind}: {debit} {credit}'" for kind, (debit, credit) in SIDES.items())
+
+TRANSFERS: Final = Table(
+    Transfer,
+    sa.Table(
+        "transfers",
+        METADATA,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("order_id", sa.Uuid),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("currency", sa.Text, nullable=False),
+        sa.Column("debit", sa.Text, nullable=False),
+        sa.Column("credit", sa.Text, nullable=False),
+        sa.Column("amount_minor", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("reference", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        created(),
+        sa.CheckConstraint("amount_minor > 0", name="a_transfer_moves_something"),
+        sa.CheckConstraint("debit <> credit", name="a_transfer_has_two_sides"),
+        sa.CheckConstraint(f"kind || ': ' || debit || ' ' || credit IN ({_SIDES})", name="each_kind_has_its_accounts"),
+        sa.UniqueConstraint("kind", "reference", name="nothing_is_booked_twice"),
+        sa.Index("transfers_of_an_order", "order_id"),
+    ),
+    key=("id",),
+    discipline=Discipline.APPEND,
+)
+
 TABLES: Final[tuple[Table[Any], ...]] = (
     PAYMENTS,
     AUTHORIZATIONS,
@@ -280,6 +324,8 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     CHARGEBACK_REVERSALS,
     WEBHOOKS,
     ATTEMPTS,
+    TRANSFERS,
+    *SETTLEMENT_TABLES,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("payments", "state", PAYMENT),
@@ -289,4 +335,5 @@ MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("chargebacks", "state", CHARGEBACK),
     ("chargeback_reversals", "state", CHARGEBACK_REVERSAL),
     ("attempts", "state", ATTEMPT),
+    *SETTLEMENT_MACHINES,
 )

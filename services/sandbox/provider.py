@@ -17,7 +17,7 @@ from typing import Annotated
 import orjson
 import uuid_utils
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.sandbox.provider_books import SqliteBooks
@@ -33,6 +33,7 @@ from services.sandbox.provider_script import (
     Withdraw,
     script_of,
 )
+from services.sandbox.provider_settlements import settlements
 from services.sandbox.provider_webhooks import WebhookSender
 
 BODY_LIMIT = 64 * 1024  # bytes; the largest request there is has six short fields
@@ -89,6 +90,11 @@ class _SettleBody(_Body):
     paid: bool
 
 
+class _SettlementsAsked(_Body):
+    since: AwareDatetime
+    after: Annotated[int, Field(ge=0)] = 0
+
+
 class ProviderServer:
     def __init__(self, settings: ProviderSettings | None = None) -> None:
         self.settings = settings or ProviderSettings()
@@ -125,6 +131,7 @@ class ProviderServer:
                 web.get("/payments", self._answering(self._find_by_key)),
                 web.get("/payments/{id}", self._answering(self._find)),
                 web.get("/books", self._answering(self._show_books)),
+                web.get("/settlements", self._answering(self._show_settlements)),
                 web.get("/health", self._answering(self._health)),
             ]
         )
@@ -219,6 +226,11 @@ class ProviderServer:
         payments = [payment.shown() for payment in self._books.payments()]
         entries = [entry.shown() for entry in self._books.entries()]
         return Reply(200, orjson.dumps({"payments": payments, "entries": entries}))
+
+    async def _show_settlements(self, request: web.Request) -> Reply:
+        """What was settled since an instant, a page at a time."""
+        asked = _SettlementsAsked.model_validate(dict(request.query))
+        return Reply(200, orjson.dumps(settlements(self._books.entries(), asked.since, asked.after)))
 
     async def _health(self, request: web.Request) -> Reply:
         return Reply(200, b'{"status":"ok"}')

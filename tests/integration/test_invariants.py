@@ -80,6 +80,16 @@ INSERT INTO payments.payments (order_id, amount_minor, currency, method, state, 
     ('{GONE}', 500, 'EUR', 'card', 'declined', 'k', 'p2', 0, 0, 0, '[]', '', 1);
 INSERT INTO payments.refunds (refund_id, order_id, amount_minor, currency, state, command_key, reason, refusal, version)
     VALUES (gen_random_uuid(), '{KEPT}', 56, 'EUR', 'refunded', 'k', '', '', 1);
+INSERT INTO payments.transfers (id, order_id, occurred_at, currency, debit, credit, amount_minor, kind, reference,
+    provider) VALUES
+    (gen_random_uuid(), '{KEPT}', now(), 'EUR', 'provider_clearing', 'order_funds', 956, 'capture', 'c', 'sandbox'),
+    (gen_random_uuid(), '{KEPT}', now(), 'EUR', 'order_funds', 'refunds_payable', 56, 'refund_reserved', 'r',
+     'sandbox'),
+    (gen_random_uuid(), '{KEPT}', now(), 'EUR', 'refunds_payable', 'provider_clearing', 56, 'refund', 'r', 'sandbox');
+INSERT INTO payments.settlement_differences (id, kind, provider, order_id, transfer_id, currency, ours_minor,
+    theirs_minor, entry, entry_minor, found_at, state, accepted_by, version)
+    SELECT '{SHIPMENT}', 'missing_there', 'sandbox', NULL, id, 'EUR', 956, 0, 'shortfall', 956, now(), 'found', '', 1
+    FROM payments.transfers WHERE kind = 'capture';
 INSERT INTO payments.attempts (id, order_id, kind, amount_minor, currency, token, webhook_url, provider_payment_id,
     state, outcome, tries, next_at, version)
     VALUES (gen_random_uuid(), '{KEPT}', 'authorize', 956, 'EUR', 't', '', 'p1', 'known', 'captured', 1, now(), 1);
@@ -135,6 +145,12 @@ BREAKS: Final[dict[str, str | Seen | dict[str, Any]]] = {
     "never two live captures": {"id": "p3", "reference": KEPT, "status": "captured", "captured_minor": 9},
     "the provider's books agree with ours": "UPDATE payments.payments SET captured_minor = 900"
     " WHERE state = 'captured'",
+    "the ledger is balanced": "UPDATE payments.transfers SET currency = 'USD' WHERE kind = 'refund'",
+    "the ledger says what the payments say": "DELETE FROM payments.transfers WHERE kind = 'refund_reserved'",
+    "the clearing account is the provider's books": "UPDATE payments.transfers SET amount_minor = 55"
+    " WHERE kind = 'refund'",
+    "settlement differences are booked as they were accepted": "UPDATE payments.settlement_differences"
+    " SET state = 'accepted', accepted_by = 'grace'",
     "money kept is money owed": f"UPDATE orders.orders SET state = 'cancelled' WHERE id = '{KEPT}'",
     "no money waits on a dead order": {"id": "p3", "reference": GONE, "status": "authorized", "captured_minor": 0},
     "refunds stay within what was captured": {

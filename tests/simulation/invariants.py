@@ -22,6 +22,7 @@ from shared.topology import SERVICES
 from tests.simulation.cluster import Cluster
 from tests.simulation.script import UNREADABLE
 from tests.simulation.stock import counts_found, lies_there
+from tests.support.books import ledger_is_wrong
 from tests.support.memory import MemoryStore
 
 
@@ -44,7 +45,13 @@ def broken(cluster: Cluster) -> list[str]:
 
 def broken_now(scene: Scene) -> list[str]:
     """What must hold at any instant, quiet or not."""
-    checks = (nothing_is_oversold, counters_are_movements, queues_are_booked, nothing_is_written_down_twice)
+    checks = (
+        nothing_is_oversold,
+        counters_are_movements,
+        queues_are_booked,
+        the_ledger_says_the_same,
+        nothing_is_written_down_twice,
+    )
     return [f"{check.__name__}: {sentence}" for check in checks for sentence in check(scene)]
 
 
@@ -187,6 +194,10 @@ def our_books_are_the_providers(cluster: Cluster) -> Iterator[str]:
             yield f"{attempt} did not end"
 
 
+def the_ledger_says_the_same(cluster: Scene) -> Iterator[str]:
+    yield from ledger_is_wrong(cluster.stores["payment"])
+
+
 def refunds_add_up(cluster: Cluster) -> Iterator[str]:
     store = cluster.stores["order"]
     settled: Counter[Any] = Counter()
@@ -318,6 +329,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     stock_follows_the_order,
     money_is_where_the_order_says,
     our_books_are_the_providers,
+    the_ledger_says_the_same,
     refunds_add_up,
     every_order_ended,
     every_request_was_answered,

@@ -25,6 +25,7 @@ from services.payment.domain import ENDED, FIRST, AttemptState, PaymentState
 from services.payment.late import TAKEN
 from services.payment.tables import ATTEMPTS, CAPTURES, CHARGEBACK_REVERSALS, CHARGEBACKS, PAYMENTS, REFUNDS
 from services.payment.webhook import Notice
+from tests.support.books import ledger_is_wrong
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
 from tests.support.world import finish
@@ -204,6 +205,7 @@ class Play:
         assert all(row["refunded_minor"] <= row["captured_minor"] <= AMOUNT for row in books)
         assert len(self.till.store.rows(CAPTURES)) <= 1
         assert self.till.store.parked == {}
+        assert list(ledger_is_wrong(self.till.store)) == []
         failing = [due.error for due in self.till.store.due.values() if due.error]
         assert failing == []
         called = {row["key"] for row in books}

@@ -6,8 +6,8 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Self
-from urllib.parse import quote
+from typing import Any, ClassVar, Literal, Self, TypeVar
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
@@ -29,6 +29,8 @@ from services.payment.provider.port import (
     ProviderAnswer,
     Refunded,
     RefundRequest,
+    Settled,
+    SettlementsUnavailable,
     Unknown,
     Voided,
     VoidRequest,
@@ -36,9 +38,11 @@ from services.payment.provider.port import (
 )
 
 ANSWER_LIMIT = 1024 * 1024  # bytes of an answer that are read; a provider gone mad must not fill our memory
+SETTLEMENT_PAGES = 200
+"""Pages read of one report; each is a thousand lines."""
 
-
-Read = Callable[[bytes], ProviderAnswer]
+A = TypeVar("A")
+Read = Callable[[bytes], A]
 
 
 class PaymentShown(BaseModel):
@@ -165,18 +169,38 @@ class SandboxProvider:
     async def find(self, provider_payment_id: str) -> ProviderAnswer:
         return await self._call("GET", _path(provider_payment_id), {}, None, _status_answer, provider_payment_id)
 
+    async def list_settlements(self, since: datetime) -> list[Settled]:
+        found: list[Settled] = []
+        after = 0
+        for _ in range(SETTLEMENT_PAGES):
+            asked = urlencode({"since": since.isoformat(), "after": after})
+            page = await self._call("GET", f"/settlements?{asked}", {}, None, _SettlementPage.model_validate_json)
+            if isinstance(page, Impossible | Unknown):
+                raise SettlementsUnavailable(page.error if isinstance(page, Impossible) else page.why)
+            found += [line.settled() for line in page.lines]
+            if page.next is None:
+                return found
+            after = page.next
+        raise SettlementsUnavailable(f"more than {len(found):,} lines: ask for less at once")
+
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookNotice:
         return verify_webhook(self._settings.webhook_secret, headers, body, now)
 
     async def _post(
-        self, path: str, key: str, body: dict[str, Any], read: Read, payment_id: str | None = None
+        self, path: str, key: str, body: dict[str, Any], read: Read[ProviderAnswer], payment_id: str | None = None
     ) -> ProviderAnswer:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         return await self._call("POST", path, headers, orjson.dumps(body), read, payment_id)
 
     async def _call(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, read: Read, payment_id: str | None
-    ) -> ProviderAnswer:
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        read: Read[A],
+        payment_id: str | None = None,
+    ) -> A | Impossible | Unknown:
         if self._session is None:
             raise RuntimeError("the provider's session is not open: use it with `async with`")
         try:
@@ -197,6 +221,34 @@ class SandboxProvider:
             return Unknown(f"connection: {type(error).__name__}", payment_id)
         except ValidationError:
             return Unknown("unreadable answer", payment_id)
+
+
+class _SettledLine(BaseModel):
+    id: str
+    kind: Literal["payment", "refund", "dispute", "dispute_reversal"]
+    payment_id: str
+    reference: str
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    instant: datetime
+
+    def settled(self) -> Settled:
+        return Settled(
+            self.id,
+            self.kind,
+            self.payment_id,
+            self.reference,
+            self.amount_minor,
+            self.fee_minor,
+            self.currency,
+            self.instant,
+        )
+
+
+class _SettlementPage(BaseModel):
+    lines: list[_SettledLine]
+    next: int | None
 
 
 def _path(provider_payment_id: str) -> str:

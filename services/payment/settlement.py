@@ -1,0 +1,322 @@
+"""What a provider says it settled, held line by line against our ledger: a line that says something else is a
+difference, and each difference proposes the entry that would make our books say the same.
+
+Nothing is booked for a difference until a person accepts it; what is only not settled yet is no fault until the grace
+has passed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID, uuid5
+
+from services.payment.ledger import EntryKind, Transfer
+from shared.machine import Machine
+
+PAGE_LINES: Final = 200
+"""Lines matched in one decision, with all that their orders' ledgers hold."""
+GRACE_DAYS: Final = 7
+"""So long a provider may take to settle what it did."""
+FEE_ROUNDING_MINOR: Final = 1
+"""A fee that differs from the tariff by so much was rounded otherwise."""
+
+
+class LineKind(StrEnum):
+    PAYMENT = "payment"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    DISPUTE_REVERSAL = "dispute_reversal"
+    FEE = "fee"  # of the provider itself, of no payment
+    PAYOUT = "payout"
+
+
+OURS: Final[Mapping[LineKind, EntryKind]] = MappingProxyType(
+    {
+        LineKind.PAYMENT: EntryKind.CAPTURE,
+        LineKind.REFUND: EntryKind.REFUND,
+        LineKind.DISPUTE: EntryKind.CHARGEBACK,
+        LineKind.DISPUTE_REVERSAL: EntryKind.CHARGEBACK_REVERSED,
+    }
+)
+"""What a line must be found as in our ledger; a fee and a payout are learned from the provider alone."""
+
+COMES_IN: Final = frozenset({LineKind.PAYMENT, LineKind.DISPUTE_REVERSAL})
+"""Lines that add to what the provider owes us; all others take from it, so their amounts are negative."""
+SETTLED_KINDS: Final = tuple(OURS.values())
+
+
+class LineState(StrEnum):
+    OPEN = "open"
+    MATCHED = "matched"
+    DIFFERING = "differing"
+    ACCEPTED = "accepted"
+
+
+LINE: Final = Machine(
+    "settlement line",
+    LineState,
+    start=LineState.OPEN,
+    moves=[
+        (LineState.OPEN, "match", LineState.MATCHED),
+        (LineState.OPEN, "differ", LineState.DIFFERING),
+        (LineState.DIFFERING, "accept", LineState.ACCEPTED),
+    ],
+)
+
+
+class SettlementState(StrEnum):
+    STAGED = "staged"  # kept whole; its lines are being matched, page by page
+    MATCHED = "matched"
+
+
+SETTLEMENT: Final = Machine(
+    "settlement",
+    SettlementState,
+    start=SettlementState.STAGED,
+    moves=[(SettlementState.STAGED, "end", SettlementState.MATCHED)],
+)
+
+
+class DifferenceState(StrEnum):
+    FOUND = "found"
+    ACCEPTED = "accepted"
+    CLEARED = "cleared"  # what was missing came after all
+
+
+DIFFERENCE: Final = Machine(
+    "settlement difference",
+    DifferenceState,
+    start=DifferenceState.FOUND,
+    moves=[
+        (DifferenceState.FOUND, "accept", DifferenceState.ACCEPTED),
+        (DifferenceState.FOUND, "clear", DifferenceState.CLEARED),
+        (DifferenceState.ACCEPTED, "clear", DifferenceState.CLEARED),  # what was accepted is taken back
+    ],
+)
+
+
+class Class(StrEnum):
+    """In what way two books differ."""
+
+    MISSING_HERE = "missing_here"
+    MISSING_THERE = "missing_there"
+    AMOUNT = "amount"
+    FEE = "fee"
+    TIMING = "timing"
+    """Not settled yet, and within the grace: nobody's fault, and never written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One report of one provider. `covers_from`: what we did before it is not expected in it."""
+
+    id: UUID
+    provider: str
+    reference: str
+    hash: str
+    lines: int
+    pages: int
+    covers_from: datetime
+    state: SettlementState = SettlementState.STAGED
+    pages_done: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a provider says it settled. `id` is the provider and its own id of the line; `matches` the transfer of our
+    ledger that it settles."""
+
+    id: str
+    settlement_id: UUID
+    page: str
+    row_no: int
+    provider: str
+    kind: LineKind
+    provider_payment_id: str
+    reference: str
+    order_id: UUID | None
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    occurred_at: datetime
+    state: LineState = LineState.OPEN
+    matches: UUID | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`entry` and `entry_minor` are what would be booked; no entry where nothing would."""
+
+    id: UUID
+    kind: Class
+    provider: str
+    order_id: UUID | None
+    line_id: str | None
+    transfer_id: UUID | None
+    currency: str
+    ours_minor: int
+    theirs_minor: int
+    entry: EntryKind | None
+    entry_minor: int
+    found_at: datetime
+    state: DifferenceState = DifferenceState.FOUND
+    accepted_by: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What a provider takes for a payment: a share in hundredths of a percent, and a fixed part."""
+
+    basis_points: int
+    fixed_minor: int = 0
+
+    def fee(self, amount_minor: int) -> int:
+        return (amount_minor * self.basis_points + 5_000) // 10_000 + self.fixed_minor
+
+
+def tariffs_of(text: str) -> dict[str, Tariff]:
+    """sandbox=140+25,other=290: by provider. Raises ValueError for anything else."""
+    found: dict[str, Tariff] = {}
+    for part in text.split(","):
+        provider, _, agreed = part.partition("=")
+        share, _, fixed = agreed.partition("+")
+        if not provider.strip():
+            raise ValueError(f"{part!r} is no tariff: write provider=140+25")
+        found[provider.strip()] = Tariff(int(share), int(fixed or 0))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One difference, before it is a row."""
+
+    kind: Class
+    ours_minor: int
+    theirs_minor: int
+    entry: EntryKind | None
+    entry_minor: int
+
+
+def page_key(settlement_id: UUID, page: int) -> str:
+    return f"{settlement_id}/{page}"
+
+
+def line_key(provider: str, provider_line_id: str) -> str:
+    return f"{provider}/{provider_line_id}"
+
+
+def difference_key(of: Line | Transfer, kind: Class) -> UUID:
+    """The same difference has the same id, however often it is found."""
+    return uuid5(of.settlement_id, f"{of.id}/{kind}") if isinstance(of, Line) else uuid5(of.id, kind)
+
+
+def adjusting(difference_minor: int) -> tuple[EntryKind | None, int]:
+    """The entry that moves so much onto the clearing account, from what is not explained."""
+    if difference_minor == 0:
+        return None, 0
+    return (EntryKind.SURPLUS if difference_minor > 0 else EntryKind.SHORTFALL), abs(difference_minor)
+
+
+def signed(transfer: Transfer) -> int:
+    """As a provider counts it: what adds to what it owes us is positive."""
+    comes_in = transfer.kind in (EntryKind.CAPTURE, EntryKind.CHARGEBACK_REVERSED)
+    return transfer.amount_minor if comes_in else -transfer.amount_minor
+
+
+def pair(lines: Iterable[Line], transfers: Iterable[Transfer], settled: Iterable[UUID]) -> dict[str, Transfer]:
+    """Which movement each line settles, by line id. Equal amounts find each other first, so that one wrong line does
+    not take the movement of a right one; each movement is settled once."""
+    taken = set(settled)
+    open_ = sorted(transfers, key=lambda one: (one.occurred_at, one.id))
+    waiting = [line for line in lines if line.kind in OURS]
+    found: dict[str, Transfer] = {}
+    for exact in (True, False):
+        for line in waiting:
+            if line.id in found:
+                continue
+            for one in open_:
+                if one.id not in taken and _may_settle(line, one) and (not exact or signed(one) == line.amount_minor):
+                    found[line.id] = one
+                    taken.add(one.id)
+                    break
+    return found
+
+
+def _may_settle(line: Line, transfer: Transfer) -> bool:
+    return (transfer.order_id, transfer.kind, transfer.currency, transfer.provider) == (
+        line.order_id,
+        OURS[line.kind],
+        line.currency,
+        line.provider,
+    )
+
+
+def compare(line: Line, ours: Transfer | None, tariff: Tariff | None) -> tuple[Found, ...]:
+    """How a line differs from what our ledger says; nothing where it does not."""
+    if line.kind is LineKind.PAYOUT:
+        return ()
+    if line.kind is LineKind.FEE:
+        return (Found(Class.FEE, 0, -line.amount_minor, EntryKind.FEE, -line.amount_minor),)
+    if ours is None:  # its fee is part of what nobody here knows of
+        entry, entry_minor = adjusting(line.amount_minor - line.fee_minor)
+        return (Found(Class.MISSING_HERE, 0, line.amount_minor, entry, entry_minor),)
+    found: list[Found] = []
+    if line.amount_minor != (booked := signed(ours)):
+        found.append(Found(Class.AMOUNT, booked, line.amount_minor, *adjusting(line.amount_minor - booked)))
+    expected = expected_fee(line, tariff)
+    if line.fee_minor != expected:
+        more = line.fee_minor - expected
+        kind = EntryKind.FEE if more > 0 else EntryKind.FEE_RETURNED
+        found.append(Found(Class.FEE, expected, line.fee_minor, kind, abs(more)))
+    return tuple(found)
+
+
+def expected_fee(line: Line, tariff: Tariff | None) -> int:
+    """By the tariff, for payments; what was charged, where that is the same but for rounding, or no tariff is known."""
+    if tariff is None:
+        return line.fee_minor
+    expected = tariff.fee(line.amount_minor) if line.kind is LineKind.PAYMENT else 0
+    return line.fee_minor if abs(line.fee_minor - expected) <= FEE_ROUNDING_MINOR else expected
+
+
+def compare_unsettled(ours: Transfer, now: datetime, grace_days: int) -> Found:
+    """What we booked and no report has: not yet, or not at all."""
+    booked = signed(ours)
+    if now - ours.occurred_at <= timedelta(days=grace_days):
+        return Found(Class.TIMING, booked, 0, None, 0)
+    return Found(Class.MISSING_THERE, booked, 0, *adjusting(-booked))
+
+
+def difference(of: Line | Transfer, found: Found, now: datetime) -> Difference:
+    """The row of what was found."""
+    line_id, transfer_id = (of.id, of.matches) if isinstance(of, Line) else (None, of.id)
+    return Difference(
+        id=difference_key(of, found.kind),
+        kind=found.kind,
+        provider=of.provider,
+        order_id=of.order_id,
+        line_id=line_id,
+        transfer_id=transfer_id,
+        currency=of.currency,
+        ours_minor=found.ours_minor,
+        theirs_minor=found.theirs_minor,
+        entry=found.entry,
+        entry_minor=found.entry_minor,
+        found_at=now,
+    )
+
+
+OPPOSITE: Final[Mapping[EntryKind, EntryKind]] = MappingProxyType(
+    {EntryKind.SURPLUS: EntryKind.SHORTFALL, EntryKind.SHORTFALL: EntryKind.SURPLUS}
+)
+"""What takes back an accepted entry."""
+
+
+def all_ended(differences: Sequence[Difference]) -> bool:
+    return all(one.state is not DifferenceState.FOUND for one in differences)

@@ -1,0 +1,232 @@
+"""A report with every kind of difference: each is found once, and nothing else is."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from contracts.payment import AcceptDifference, AuthorizePayment, MatchSettlement, NoteUnsettled, RefundPayment
+from services.payment.ledger import Account, EntryKind, Transfer
+from services.payment.settlement import (
+    Class,
+    Difference,
+    DifferenceState,
+    Line,
+    LineKind,
+    LineState,
+    Settlement,
+    SettlementState,
+    Tariff,
+    compare,
+    compare_unsettled,
+    line_key,
+    page_key,
+    pair,
+    signed,
+    tariffs_of,
+)
+from services.payment.settlement_tables import DIFFERENCES, LINES, SETTLEMENTS
+from services.payment.tables import TRANSFERS
+from shared.store import Changes
+from tests.support.books import balances
+from tests.support.till import START, Till
+
+REPORT = UUID(int=0xE)
+FEE = 39  # 1.40 % of 1000, and 25
+A, B, C, D, E, NOBODY = (UUID(int=number) for number in (0xA, 0xB, 0xC, 0xD, 0xE, 0xF))
+
+
+@pytest.fixture
+def till() -> Till:
+    return Till()
+
+
+async def paid(till: Till, *orders: UUID) -> None:
+    for order in orders:
+        asked = AuthorizePayment(order_id=order, amount_minor=1000, currency="EUR", method="card", token="tok_ok")
+        await till.hears(asked, keys=[f"orchestrator/{order}/pay/do"])
+    await till.works()
+
+
+async def refunded(till: Till, order: UUID, number: int, amount_minor: int) -> None:
+    asked = RefundPayment(order_id=order, refund_id=UUID(int=number), amount_minor=amount_minor, currency="EUR")
+    await till.hears(asked, keys=[f"orchestrator/{number}/refund/do"])
+    await till.works()
+
+
+def line(
+    id_: str,
+    order: UUID | None,
+    amount_minor: int,
+    fee_minor: int = 0,
+    kind: LineKind = LineKind.PAYMENT,
+    settlement: UUID = REPORT,
+) -> Line:
+    return Line(
+        line_key("sandbox", id_), settlement, page_key(settlement, 0), 2, "sandbox", kind, "", str(order), order,
+        amount_minor, fee_minor, "EUR", START, version=1,
+    )  # fmt: skip
+
+
+async def reported(till: Till, *lines: Line) -> None:
+    settlement = lines[0].settlement_id
+    whole = Settlement(settlement, "sandbox", str(settlement), "h", len(lines), 1, START, version=1)
+    async with till.store.transaction() as tx:
+        await tx.write(Changes(inserts={SETTLEMENTS: [whole], LINES: list(lines)}))
+        await tx.commit()
+    await till.hears(MatchSettlement(settlement_id=settlement, page=0))
+    assert till.store.row(SETTLEMENTS, settlement).state is SettlementState.MATCHED
+
+
+def of(till: Till, order: UUID, kind: EntryKind = EntryKind.CAPTURE) -> Transfer:
+    (found,) = [row for row in till.store.rows(TRANSFERS) if row.order_id == order and row.kind is kind]
+    assert isinstance(found, Transfer)
+    return found
+
+
+def found(till: Till) -> dict[tuple[Class, UUID | None], Difference]:
+    return {(row.kind, row.order_id): row for row in till.store.rows(DIFFERENCES)}
+
+
+def clearing(till: Till) -> int:
+    return balances(till.store.rows(TRANSFERS))["EUR", Account.PROVIDER_CLEARING]
+
+
+async def accept(till: Till, *differences: Difference) -> None:
+    for one in differences:
+        await till.hears(AcceptDifference(difference_id=one.id, by="grace"))
+
+
+async def test_what_agrees_is_matched_and_its_fee_is_booked(till: Till) -> None:
+    await paid(till, A)
+    await refunded(till, A, 1, 300)
+    await reported(till, line("1", A, 1000, FEE), line("2", A, -300, kind=LineKind.REFUND))
+    assert [row.state for row in till.store.rows(LINES)] == [LineState.MATCHED, LineState.MATCHED]
+    assert found(till) == {}
+    assert clearing(till) == 1000 - 300 - FEE
+    assert balances(till.store.rows(TRANSFERS))["EUR", Account.PROVIDER_FEES] == FEE
+    before = till.store.rows(TRANSFERS)
+    await till.hears(MatchSettlement(settlement_id=REPORT, page=0))
+    assert till.store.rows(TRANSFERS) == before
+
+
+async def test_all_five_kinds_are_found_and_none_is_invented(till: Till) -> None:
+    """Accepted, the clearing account holds what the report says, and what it does not say yet."""
+    await paid(till, D)
+    till.now += timedelta(days=8)
+    await paid(till, A, B, C, E)
+    lines = (
+        line("1", A, 1000, FEE),
+        line("2", B, 990, FEE),
+        line("3", C, 1000, FEE + 5),
+        line("4", NOBODY, 700, 35),
+        line("5", None, -2000, kind=LineKind.PAYOUT),
+    )
+    await reported(till, *lines)
+    await till.hears(
+        NoteUnsettled(provider="sandbox", transfer_ids=tuple(of(till, order).id for order in (A, B, C, D, E)))
+    )
+    differences = found(till)
+    assert {key: (one.ours_minor, one.theirs_minor) for key, one in differences.items()} == {
+        (Class.AMOUNT, B): (1000, 990),
+        (Class.FEE, C): (FEE, FEE + 5),
+        (Class.MISSING_HERE, NOBODY): (0, 700),
+        (Class.MISSING_THERE, D): (1000, 0),
+    }
+    assert compare_unsettled(of(till, E), till.now, 7).kind is Class.TIMING
+    assert {key: (one.entry, one.entry_minor) for key, one in differences.items()} == {
+        (Class.AMOUNT, B): (EntryKind.SHORTFALL, 10),
+        (Class.FEE, C): (EntryKind.FEE, 5),
+        (Class.MISSING_HERE, NOBODY): (EntryKind.SURPLUS, 665),
+        (Class.MISSING_THERE, D): (EntryKind.SHORTFALL, 1000),
+    }
+    await accept(till, *differences.values())
+    await accept(till, *differences.values())  # twice is once
+    assert clearing(till) == sum(row.amount_minor - row.fee_minor for row in lines) + 1000
+    states = {row.id.removeprefix("sandbox/"): row.state for row in till.store.rows(LINES)}
+    assert states == {"1": "matched", "2": "accepted", "3": "accepted", "4": "accepted", "5": "matched"}
+    assert {row.accepted_by for row in till.store.rows(DIFFERENCES)} == {"grace"}
+    story = till.story()
+    assert story.count("payment.settlement_differs") == story.count("payment.difference_accepted") == 3
+
+
+async def test_a_line_is_accepted_when_its_last_difference_is(till: Till) -> None:
+    await paid(till, A)
+    await reported(till, line("1", A, 900, FEE + 7))
+    first, second = till.store.rows(DIFFERENCES)
+    await accept(till, first)
+    assert till.store.rows(LINES)[0].state is LineState.DIFFERING
+    await accept(till, second)
+    assert till.store.rows(LINES)[0].state is LineState.ACCEPTED
+
+
+async def test_what_comes_after_all_clears_what_was_missing_and_takes_back_what_was_accepted(till: Till) -> None:
+    await paid(till, A)
+    await paid(till, B)
+    till.now += timedelta(days=8)
+    await till.hears(NoteUnsettled(provider="sandbox", transfer_ids=(of(till, A).id, of(till, B).id)))
+    await accept(till, found(till)[Class.MISSING_THERE, A])
+    assert clearing(till) == 1000
+    await reported(till, line("1", A, 1000, FEE), line("2", B, 1000, FEE))
+    assert {one.state for one in till.store.rows(DIFFERENCES)} == {DifferenceState.CLEARED}
+    assert clearing(till) == 2 * (1000 - FEE)
+    assert balances(till.store.rows(TRANSFERS))["EUR", Account.SUSPENSE] == 0
+
+
+async def test_a_movement_is_settled_once(till: Till) -> None:
+    """Two lines for one capture: the second is of nothing we know."""
+    await paid(till, A)
+    await reported(till, line("1", A, 1000, FEE), line("2", A, 1000, FEE))
+    assert list(found(till)) == [(Class.MISSING_HERE, A)]
+    other = UUID(int=0xEE)
+    await reported(till, line("3", A, 1000, FEE, settlement=other))
+    assert len(till.store.rows(DIFFERENCES)) == 2
+
+
+async def test_noted_again_or_too_early_is_nothing(till: Till) -> None:
+    await paid(till, A)
+    noted = NoteUnsettled(provider="sandbox", transfer_ids=(of(till, A).id,))
+    await till.hears(noted)
+    assert found(till) == {}
+    till.now += timedelta(days=8)
+    await till.hears(noted)
+    await till.hears(noted)
+    assert list(found(till)) == [(Class.MISSING_THERE, A)]
+    await till.hears(NoteUnsettled(provider="another", transfer_ids=(of(till, A).id,)))
+    assert len(till.store.rows(DIFFERENCES)) == 1
+
+
+async def test_an_equal_refund_is_found_before_another(till: Till) -> None:
+    await paid(till, A)
+    await refunded(till, A, 1, 300)
+    await refunded(till, A, 2, 400)
+    lines = (line("1", A, -390, kind=LineKind.REFUND), line("2", A, -300, kind=LineKind.REFUND))
+    pairs = pair(lines, till.store.rows(TRANSFERS), ())
+    assert {id_: one.amount_minor for id_, one in pairs.items()} == {"sandbox/2": 300, "sandbox/1": 400}
+
+
+def test_a_fee_is_what_the_tariff_says_but_for_rounding() -> None:
+    tariff = Tariff(140, 25)
+    assert tariff.fee(1000) == FEE
+    ours = transfer_of(A)
+    assert compare(line("1", A, 1000, FEE + 1), ours, tariff) == ()
+    (more,) = compare(line("1", A, 1000, FEE + 2), ours, tariff)
+    assert (more.kind, more.entry, more.entry_minor) == (Class.FEE, EntryKind.FEE, 2)
+    (less,) = compare(line("1", A, 1000, 0), ours, tariff)
+    assert (less.entry, less.entry_minor) == (EntryKind.FEE_RETURNED, FEE)
+    assert compare(line("1", A, 1000, 777), ours, None) == ()
+    (own,) = compare(line("1", None, -500, kind=LineKind.FEE), None, tariff)
+    assert (own.kind, own.entry, own.entry_minor) == (Class.FEE, EntryKind.FEE, 500)
+
+
+def transfer_of(order: UUID) -> Transfer:
+    sides = (Account.PROVIDER_CLEARING, Account.ORDER_FUNDS)
+    return Transfer(UUID(int=1), order, START, "EUR", *sides, 1000, EntryKind.CAPTURE, "c", "sandbox")
+
+
+def test_signs_and_tariffs() -> None:
+    assert signed(transfer_of(A)) == 1000
+    assert tariffs_of("sandbox=140+25, other=290") == {"sandbox": Tariff(140, 25), "other": Tariff(290)}
+    for wrong in ("sandbox", "=140", "sandbox=x"):
+        with pytest.raises(ValueError):
+            tariffs_of(wrong)
