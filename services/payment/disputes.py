@@ -88,11 +88,13 @@ def _win_back(case: Case, amount_minor: int) -> None:
 def _take(case: Case, state: ChargebackState) -> None:
     payment, told = case.payment, _told(case)
     disputed_minor = payment.disputed_minor + told.amount_minor
-    if told.currency != payment.currency or disputed_minor > payment.captured_minor:
+    if told.currency != payment.currency or told.amount_minor > payment.captured_minor:
         raise Contradiction(
             f"dispute {told.dispute_id}: {told.amount_minor} {told.currency} of a payment of which"
-            f" {payment.captured_minor} {payment.currency} were captured and {payment.disputed_minor} are disputed"
+            f" {payment.captured_minor} {payment.currency} were captured"
         )
+    if disputed_minor > payment.captured_minor:  # disputed again, and we have not heard that the first was won
+        raise NotYet(f"dispute {told.dispute_id}: {payment.disputed_minor} of {payment.captured_minor} are disputed")
     chargeback = _row(case, state)
     case.rows.put(chargeback)
     case.book(EntryKind.CHARGEBACK, chargeback.amount_minor, chargeback.id)
