@@ -19,6 +19,8 @@ from shared.service import Service
 from shared.settings import ServiceSettings
 
 SANDBOX, STRIPE = "sandbox", "stripe"
+DAYS_TO_PAY = {"transfer": 5 * 86_400.0, "bnpl": 3 * 86_400.0}
+"""A bank transfer takes days, and who lets buy now and pay later takes days to decide."""
 DOORS = {SANDBOX: "/webhooks/provider", STRIPE: "/webhooks/stripe"}
 
 
@@ -47,6 +49,8 @@ class PaymentSettings(ServiceSettings):
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
+    pending_wait_s_by_method: str = ""
+    """Exceptions, as ``transfer=432000,bnpl=259200``; these two have those days unless it says otherwise."""
     settled_within_days: Annotated[int, Field(ge=0)] = GRACE_DAYS
     """How long a provider may take to settle what it did; later, it is listed as missing."""
     tariffs: str = ""
@@ -60,6 +64,7 @@ class PaymentSettings(ServiceSettings):
             raise ValueError("WEBHOOK_SECRET is needed with PROVIDER_URL: it proves the provider's notices")
         if self.stripe_api_key and not self.stripe_webhook_secret:
             raise ValueError("STRIPE_WEBHOOK_SECRET is needed with STRIPE_API_KEY: it proves Stripe's events")
+        _ = self.waits
         if strange := set(self.methods.values()) - set(self.names):
             raise ValueError(f"PAYMENT_METHODS names {sorted(strange)}, and there are {list(self.names)}")
         if self.tariffs:
@@ -74,11 +79,19 @@ class PaymentSettings(ServiceSettings):
 
     @property
     def methods(self) -> Mapping[str, str]:
-        pairs = (pair.partition("=") for pair in self.payment_methods.split(",") if pair.strip())
-        return {method.strip(): provider.strip() for method, _, provider in pairs}
+        return _pairs(self.payment_methods)
+
+    @property
+    def waits(self) -> Mapping[str, float]:
+        """Raises ValueError for what is no number of seconds above zero."""
+        waits = {method: float(wait) for method, wait in _pairs(self.pending_wait_s_by_method).items()}
+        if strange := [method for method, wait in waits.items() if not 0 < wait < float("inf")]:
+            raise ValueError(f"PENDING_WAIT_S_BY_METHOD: a wait is above zero, and not so for {strange}")
+        return waits
 
     def policy(self, preparing: frozenset[str] = frozenset()) -> PaymentPolicy:
         policy = PaymentPolicy(
+            pending_wait_s={**DAYS_TO_PAY, **self.waits},
             pending_wait_else_s=self.pending_wait_s,
             attempt_overdue_s=self.attempt_overdue_s,
             webhook_url=self.webhook_url,
@@ -92,6 +105,12 @@ class PaymentSettings(ServiceSettings):
         if not self.ask_again_after_s:
             return policy
         return replace(policy, schedule_s=tuple(float(part) for part in self.ask_again_after_s.split(",")))
+
+
+def _pairs(said: str) -> dict[str, str]:
+    """``a=1,b=2``"""
+    parts = (pair.partition("=") for pair in said.split(",") if pair.strip())
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def clients(settings: PaymentSettings) -> dict[str, Provider]:

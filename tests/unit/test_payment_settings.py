@@ -1,0 +1,58 @@
+"""Who moves the money of which method, and how long it may take: by setting, and refused by name when it cannot be."""
+
+import pytest
+from pydantic import ValidationError
+
+from services.payment.main import PaymentSettings, clients
+
+BASE = {
+    "PAYMENT_DATABASE_URL": "postgresql://payment@localhost/waybill",
+    "PAYMENT_AMQP_URL": "amqp://payment@localhost/waybill",
+}
+SANDBOX = {"PROVIDER_URL": "http://provider.invalid", "WEBHOOK_SECRET": "s3cret"}
+STRIPE = {"STRIPE_API_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": "whsec_1"}
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **env: str) -> PaymentSettings:
+    for name, value in {**BASE, **env}.items():
+        monkeypatch.setenv(name, value)
+    return PaymentSettings.load("payment")
+
+
+def test_one_provider_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load(monkeypatch, **SANDBOX).policy()
+    assert {policy.provider_of(method) for method in ("card", "transfer", "bnpl")} == {"sandbox"}
+
+
+def test_each_method_goes_where_it_is_sent_and_the_rest_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **SANDBOX, **STRIPE, PAYMENT_METHODS="card=stripe, wallet = stripe")
+    policy = settings.policy()
+    assert [policy.provider_of(method) for method in ("card", "wallet", "bnpl")] == ["stripe", "stripe", "sandbox"]
+    assert {name for name, client in clients(settings).items() if client.prepares} == {"stripe"}
+
+
+def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load(monkeypatch, **SANDBOX, PENDING_WAIT_S_BY_METHOD="bnpl=60").policy()
+    waits = [policy.pending_wait(method) for method in ("card", "bnpl", "transfer")]
+    assert waits == [900.0, 60.0, 432_000.0]
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({}, "PROVIDER_URL or STRIPE_API_KEY"),
+        ({"PROVIDER_URL": "http://provider.invalid"}, "WEBHOOK_SECRET is needed"),
+        ({"STRIPE_API_KEY": "sk_test_1"}, "STRIPE_WEBHOOK_SECRET is needed"),
+        ({**SANDBOX, "PAYMENT_METHODS": "card=stripe"}, "PAYMENT_METHODS names"),
+        ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=soon"}, "soon"),
+        ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=0"}, "above zero"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], named: str) -> None:
+    with pytest.raises(ValidationError, match=named):
+        load(monkeypatch, **env)
+
+
+def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = repr(load(monkeypatch, **SANDBOX, **STRIPE))
+    assert not any(secret in shown for secret in ("s3cret", "sk_test_1", "whsec_1"))
