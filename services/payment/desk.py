@@ -254,14 +254,16 @@ async def _followed(settlement_id: UUID) -> bool:
 
 
 async def _note_unsettled(provider: str) -> None:
-    """Payment looks at each again, and writes down what is too late."""
+    """Payment looks again at what was told before it was booked, and at what is too late."""
     after = UUID(int=0)
     for _ in range(ROUNDS):
         async with reading(PAYMENT, within_s=STAGED_WITHIN_S) as connection:
             found = await unsettled(connection, provider, MAX_UNSETTLED, after)
-        late = tuple(row["id"] for row in found if _unsettled(row)["kind"] is Class.MISSING_THERE)
-        if late:
-            await hand_over(PAYMENT, [NoteUnsettled(provider=provider, transfer_ids=late)], provider)
+        noted = tuple(
+            row["id"] for row in found if row["told_before"] or _unsettled(row)["kind"] is Class.MISSING_THERE
+        )
+        if noted:
+            await hand_over(PAYMENT, [NoteUnsettled(provider=provider, transfer_ids=noted)], provider)
         if len(found) < MAX_UNSETTLED:
             return
         after = found[-1]["id"]

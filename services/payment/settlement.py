@@ -63,6 +63,10 @@ LINE: Final = Machine(
         (LineState.OPEN, "match", LineState.MATCHED),
         (LineState.OPEN, "differ", LineState.DIFFERING),
         (LineState.DIFFERING, "accept", LineState.ACCEPTED),
+        # what was missing here was booked after all
+        (LineState.DIFFERING, "match", LineState.MATCHED),
+        (LineState.ACCEPTED, "match", LineState.MATCHED),
+        (LineState.ACCEPTED, "differ", LineState.DIFFERING),
     ],
 )
 

@@ -79,18 +79,20 @@ def hear_settlements(payment: Consumer, policy: PaymentPolicy) -> None:
             Need.of(LINES, "matches", *noted.transfer_ids),
             Need.of(DIFFERENCES, "transfer_id", *noted.transfer_ids),
         ],
-        then=lambda noted, rows: [
-            Need.of(PAYMENTS, "order_id", *(one.order_id for one in rows.loaded_rows(TRANSFERS)))
-        ],
+        then=lambda noted, rows: _of_orders(one for id_ in noted.transfer_ids if (one := rows.get(TRANSFERS, id_))),
     )
     def note_unsettled(noted: NoteUnsettled, rows: Rows, moment: Moment) -> list[StoryFact]:
-        """What is in no report when its time has passed is missing there."""
+        """A line that came before we had booked it is matched now; what no report has in time is missing there."""
         told: list[StoryFact] = []
         for id_ in noted.transfer_ids:
             ours = rows.get(TRANSFERS, id_)
             if ours is None or ours.kind not in SETTLED_KINDS or ours.provider != noted.provider:
                 continue
             if rows.where(LINES, "matches", id_):
+                continue
+            if (line := _came_before(ours, rows)) is not None:
+                told += _match(line, ours, rows, moment, policy)
+                told += _came_after_all(line, line.order_id, Class.MISSING_HERE, rows, moment)
                 continue
             if rows.where(DIFFERENCES, "transfer_id", id_):
                 continue
@@ -124,8 +126,8 @@ def hear_settlements(payment: Consumer, policy: PaymentPolicy) -> None:
         return _tell(accepted, "difference_accepted", wish.by, rows, moment)
 
 
-def _of_orders(lines: Iterable[Line]) -> list[Need]:
-    orders = {line.order_id for line in lines}
+def _of_orders(of: Iterable[Line] | Iterable[Transfer]) -> list[Need]:
+    orders = {one.order_id for one in of}
     return [
         Need.of(PAYMENTS, "order_id", *orders),
         Need.of(TRANSFERS, "order_id", *orders),
@@ -149,9 +151,10 @@ def _match(line: Line, ours: Transfer | None, rows: Rows, moment: Moment, policy
     """One line: booked where nobody needs to be asked, listed where it differs."""
     tariff = policy.tariffs.get(line.provider)
     found = compare(line, ours, tariff)
+    differs_still = bool(found) and line.state is LineState.DIFFERING
     line = replace(
         line,
-        state=LINE.to(line.state, "differ" if found else "match"),
+        state=line.state if differs_still else LINE.to(line.state, "differ" if found else "match"),
         matches=None if ours is None else ours.id,
     )
     rows.put(line)
@@ -161,18 +164,33 @@ def _match(line: Line, ours: Transfer | None, rows: Rows, moment: Moment, policy
     elif ours is not None:
         if agreed := expected_fee(line, tariff):
             _book(line, EntryKind.FEE if agreed > 0 else EntryKind.FEE_RETURNED, abs(agreed), line.id, rows, moment)
-        told += _came_after_all(ours, rows, moment)
+        told += _came_after_all(ours, ours.order_id, Class.MISSING_THERE, rows, moment)
     for one in found:
         told += _list(difference(line, one, moment.now), rows, moment)
     return told
 
 
-def _came_after_all(ours: Transfer, rows: Rows, moment: Moment) -> list[StoryFact]:
-    """It was missing there; what was accepted for that is taken back."""
+def _came_before(ours: Transfer, rows: Rows) -> Line | None:
+    """A line of this movement that was matched when nothing was known of it here."""
     if ours.order_id is None:
+        return None
+    waiting = [
+        line
+        for line in rows.where(LINES, "order_id", ours.order_id)
+        if line.matches is None and line.state is not LineState.OPEN
+    ]
+    pairs = pair(waiting, [ours], ())
+    return next((line for line in waiting if line.id in pairs), None)
+
+
+def _came_after_all(
+    of: Line | Transfer, order_id: UUID | None, missing: Class, rows: Rows, moment: Moment
+) -> list[StoryFact]:
+    """It is missing no more; what was accepted for that is taken back."""
+    if order_id is None:
         return []
-    id_ = difference_key(ours, Class.MISSING_THERE)
-    standing = next((one for one in rows.where(DIFFERENCES, "order_id", ours.order_id) if one.id == id_), None)
+    id_ = difference_key(of, missing)
+    standing = next((one for one in rows.where(DIFFERENCES, "order_id", order_id) if one.id == id_), None)
     if standing is None or standing.state is DifferenceState.CLEARED:
         return []
     if standing.state is DifferenceState.ACCEPTED and standing.entry is not None:

@@ -141,7 +141,9 @@ _ORDERS: Final = f"""UPDATE {SCHEMA}.settlement_lines l SET order_id = a.order_i
 """The provider's own id of the payment says it more surely than the reference."""
 _DUE: Final = f"""INSERT INTO {SCHEMA}.due (id, queue, not_before, head, body)
     VALUES (:id, :queue, clock_timestamp(), CAST(:head AS jsonb), :body)"""
-UNSETTLED: Final = f"""SELECT t.id, t.order_id, t.kind, t.amount_minor, t.currency, t.occurred_at, t.provider
+UNSETTLED: Final = f"""SELECT t.id, t.order_id, t.kind, t.amount_minor, t.currency, t.occurred_at, t.provider,
+           EXISTS (SELECT FROM {SCHEMA}.settlement_lines l
+                   WHERE l.order_id = t.order_id AND l.matches IS NULL AND l.state <> 'open') AS told_before
     FROM {SCHEMA}.transfers t
     WHERE t.provider = :provider AND t.kind IN ('capture', 'refund', 'chargeback', 'chargeback_reversed')
       AND t.occurred_at >= (SELECT min(covers_from) FROM {SCHEMA}.settlements WHERE provider = :provider)

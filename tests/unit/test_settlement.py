@@ -173,6 +173,29 @@ async def test_what_comes_after_all_clears_what_was_missing_and_takes_back_what_
     assert balances(till.store.rows(TRANSFERS))["EUR", Account.SUSPENSE] == 0
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+@pytest.mark.parametrize(("fee", "state"), [(FEE, LineState.MATCHED), (FEE + 9, LineState.DIFFERING)])
+async def test_a_line_that_comes_before_we_booked_it_is_matched_later(
+    till: Till, accepted: bool, fee: int, state: LineState
+) -> None:
+    await reported(till, line("1", A, 1000, fee))
+    missing = found(till)[Class.MISSING_HERE, A]
+    if accepted:
+        await accept(till, missing)
+        assert clearing(till) == 1000 - fee
+    await paid(till, A)
+    noted = NoteUnsettled(provider="sandbox", transfer_ids=(of(till, A).id,))
+    await till.hears(noted)
+    await till.hears(noted)
+    (kept,) = till.store.rows(LINES)
+    assert (kept.state, kept.matches) == (state, of(till, A).id)
+    assert till.store.row(DIFFERENCES, missing.id).state is DifferenceState.CLEARED
+    assert clearing(till) == 1000 - FEE
+    await accept(till, *(one for one in till.store.rows(DIFFERENCES) if one.state is DifferenceState.FOUND))
+    assert clearing(till) == 1000 - fee
+    assert balances(till.store.rows(TRANSFERS))["EUR", Account.SUSPENSE] == 0
+
+
 async def test_a_movement_is_settled_once(till: Till) -> None:
     """Two lines for one capture: the second is of nothing we know."""
     await paid(till, A)
