@@ -9,6 +9,7 @@ from uuid import UUID
 from contracts.message import Reply
 from contracts.payment import AttemptOverdue, RefundPayment
 from contracts.story import StoryFact
+from services.payment.creditor_reference import is_reference, reference_of
 from services.payment.domain import (
     ATTEMPT,
     PAYMENT,
@@ -19,6 +20,7 @@ from services.payment.domain import (
     PaymentPolicy,
     PaymentState,
 )
+from services.payment.statement.entries import Purpose, Quoted
 from shared.consumer import Answer, Moment
 from shared.frozen import replace
 from shared.working_set import Rows
@@ -111,7 +113,19 @@ class Case:
         )
         self.rows.put(attempt)
         self.ring(attempt)
+        if refund_id is not None and is_reference(self.payment.provider_payment_id):
+            # paid by transfer, so paid out by transfer: a statement's entry that carries this is the answer
+            order_id, quoted = attempt.order_id, reference_of(str(attempt.id))
+            self.rows.put(Quoted(quoted, Purpose.REFUND, order_id, attempt_id=attempt.id, refund_id=refund_id))
         return attempt
+
+    def quote(self) -> dict[str, str]:
+        """What the customer of a transfer must quote: from now on an entry with this reference is theirs."""
+        reference = self.payment.provider_payment_id
+        if not is_reference(reference):
+            return {}
+        self.rows.put(Quoted(reference, Purpose.PAYMENT, self.payment.order_id, attempt_id=self.payment.attempt_id))
+        return {"reference": reference}
 
     def learn(self, attempt: Attempt, outcome: str) -> None:
         self.rows.put(replace(attempt, state=ATTEMPT.to(attempt.state, "learn"), outcome=outcome))

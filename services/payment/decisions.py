@@ -66,7 +66,7 @@ def wait(case: Case) -> None:
     case.move("wait", provider_payment_id=_provider_payment_id(case))
     wait_s = case.policy.pending_wait(case.payment.method)
     case.answer(case.payment.authorize_key, PaymentPending(order_id=case.payment.order_id, wait_s=wait_s))
-    case.tell("pending", detail={"wait_s": f"{wait_s:g}"})
+    case.tell("pending", detail={"wait_s": f"{wait_s:g}"} | case.quote())
 
 
 def decline(case: Case) -> None:

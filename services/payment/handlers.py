@@ -34,6 +34,7 @@ from services.payment.domain import (
     Word,
 )
 from services.payment.late import LATE
+from services.payment.statement.handlers import hear_statements
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
 from shared.frozen import replace
@@ -175,6 +176,7 @@ def make_consumer(policy: PaymentPolicy) -> Consumer:
                 _try_anew(case, attempt)
         return case.said
 
+    hear_statements(payment, policy)
     return payment
 
 

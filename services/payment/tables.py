@@ -18,12 +18,13 @@ from services.payment.domain import (
     Payment,
     Refund,
 )
+from services.payment.schema import METADATA, SCHEMA
+from services.payment.statement.tables import STATEMENT_MACHINES, STATEMENT_TABLES
 from shared.machine import Machine
 from shared.schema import instants, states_check
 from shared.table import Discipline, Table
 
-SCHEMA: Final = "payments"
-METADATA: Final = sa.MetaData(schema=SCHEMA)
+__all__ = ["ATTEMPTS", "AUTHORIZATIONS", "CAPTURES", "MACHINES", "METADATA", "PAYMENTS", "REFUNDS", "SCHEMA", "TABLES"]
 
 
 def _of_a_payment(name: str) -> sa.Column[Any]:
@@ -183,11 +184,19 @@ ATTEMPTS: Final = Table(
     ),
 )
 
-TABLES: Final[tuple[Table[Any], ...]] = (PAYMENTS, AUTHORIZATIONS, CAPTURES, REFUNDS, ATTEMPTS)
+TABLES: Final[tuple[Table[Any], ...]] = (
+    PAYMENTS,
+    AUTHORIZATIONS,
+    CAPTURES,
+    REFUNDS,
+    ATTEMPTS,
+    *STATEMENT_TABLES,
+)
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("payments", "state", PAYMENT),
     ("authorizations", "state", AUTHORIZATION),
     ("captures", "state", CAPTURE),
     ("refunds", "state", REFUND),
     ("attempts", "state", ATTEMPT),
+    *STATEMENT_MACHINES,
 )
