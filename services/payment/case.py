@@ -119,13 +119,13 @@ class Case:
             self.rows.put(Quoted(quoted, Purpose.REFUND, order_id, attempt_id=attempt.id, refund_id=refund_id))
         return attempt
 
-    def quote(self) -> dict[str, str]:
-        """What the customer of a transfer must quote: from now on an entry with this reference is theirs."""
+    def quote(self) -> str:
+        """What the customer of a transfer must quote, else nothing: from now on an entry that carries it is theirs."""
         reference = self.payment.provider_payment_id
         if not is_reference(reference):
-            return {}
+            return ""
         self.rows.put(Quoted(reference, Purpose.PAYMENT, self.payment.order_id, attempt_id=self.payment.attempt_id))
-        return {"reference": reference}
+        return reference
 
     def learn(self, attempt: Attempt, outcome: str) -> None:
         self.rows.put(replace(attempt, state=ATTEMPT.to(attempt.state, "learn"), outcome=outcome))

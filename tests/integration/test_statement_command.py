@@ -209,11 +209,11 @@ async def test_two_imports_of_one_statement_at_once_count_once(environment: Envi
     assert found.wrong == 0
     pages: list[BookStatement] = list(messages(booked, "grace"))
     pool = await connect_pool(environment.env["PAYMENT_DATABASE_URL"], name="payment 2", max_size=3)
-    second = Shop(
-        environment.env, Batches(make_consumer(PaymentPolicy()), PostgresStore(pool, SCHEMA), new_id), shop.folder
-    )
-    await asyncio.gather(shop.hears(*pages), second.hears(*pages))
-    await pool.close()
+    store = PostgresStore(pool, SCHEMA)
+    second = Shop(environment.env, Batches(make_consumer(PaymentPolicy()), store, new_id), shop.folder)
+    async with asyncio.timeout(WITHIN_S):
+        await asyncio.gather(shop.hears(*pages), second.hears(*pages))
+    await store.close()
     assert await shop.value("SELECT count(*) FROM statement_entries WHERE bank_reference LIKE 'R-%'") == 30
     for order_id, _ in orders:
         assert await shop.value("SELECT captured_minor FROM payments WHERE order_id = $1", order_id) == 1000

@@ -70,7 +70,7 @@ async def test_the_adapter_says_only_what_is_known() -> None:
 
 async def test_a_transfer_is_pending_and_a_statement_captures_it(till: BankTill) -> None:
     reference = await till.ordered(ORDER, AUTHORIZE)
-    assert till.answers(AUTHORIZE) == [PaymentPending(order_id=ORDER, wait_s=3600.0)]
+    assert till.answers(AUTHORIZE) == [PaymentPending(order_id=ORDER, wait_s=3600.0, quote=reference)]
     assert till.store.due == {}  # nobody is asked again
     (entry,) = await till.states(till.booked(f"thanks! {printed(reference).lower()} ada"))
     assert (entry.state, entry.outcome, entry.order_id) == (EntryState.MATCHED, "paid", ORDER)

@@ -1,7 +1,7 @@
 """Statements of banks, good and bad: what is read of them, and where what is wrong is said to be."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import pytest
@@ -14,11 +14,11 @@ from tests.support.statements import ACCOUNT, Line, camt, entry, table
 
 REFERENCE = "RF31TLQEXLEBQAGD"
 PAID = Line("33.90", "RF31 TLQE XLEB QAGD", id="A-1")
-READERS = {"camt": CamtReader, "csv": ColumnsReader}
+READERS: dict[str, Callable[[], Reader]] = {"camt": CamtReader, "csv": ColumnsReader}
 
 
 def read(text: str | bytes, step: int = 1000, kind: str = "camt") -> tuple[list[Booked], Found]:
-    reader: Reader = READERS[kind]()
+    reader = READERS[kind]()
     given = text.encode() if isinstance(text, str) else text
     booked: list[Booked] = []
     try:
@@ -208,7 +208,7 @@ def test_a_wrong_entry_is_named_by_its_line_and_element(change: tuple[str, str],
 
 @pytest.mark.parametrize("kind", READERS)
 def test_ten_million_characters_in_one_line_are_not_kept(kind: str) -> None:
-    reader: Reader = READERS[kind]()
+    reader = READERS[kind]()
     begins = camt(Line("1.00", "FILL")).partition("FILL")[0] if kind == "camt" else "account,"
     reader.take(begins.encode())
     fed = 0
