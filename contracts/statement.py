@@ -53,11 +53,13 @@ class BookStatement(Fact, topic="payment.book_statement", heard_by="payment"):
 
 
 class AssignEntry(Fact, topic="payment.assign_entry", heard_by="payment"):
-    """A person says which order an open entry pays for. It must pay for all of it, and for no more."""
+    """A person says which order an open entry pays for. It must pay for all of it, and for no more unless the rest
+    goes back."""
 
     entry_id: UUID
     order_id: UUID
     by: Reference
+    rest_goes_back: bool = False
 
 
 class SendBackEntry(Fact, topic="payment.send_back_entry", heard_by="payment"):

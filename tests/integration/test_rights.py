@@ -27,6 +27,7 @@ APPEND_ONLY: Final = {
     ("inventory", "routes"),
     ("inventory", "stock_takes"),
     ("inventory", "feed_pages"),
+    ("payments", "quoted_references"),
     ("fulfillment", "fulfillment_events"),
 }
 DELETABLE: Final = {"inbox", "due", "outbox"}

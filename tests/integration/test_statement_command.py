@@ -178,6 +178,20 @@ async def test_a_person_assigns_and_sends_back_and_the_payouts_are_made(shop: Sh
     assert await shop.value("SELECT count(*) FROM statement_entries WHERE state = 'sent_back'") == 1
 
 
+async def test_of_too_much_the_rest_is_paid_out(shop: Shop) -> None:
+    order_id, reference = await shop.ordered()
+    await shop.json("import", shop.file(camt(Line("12.50", reference, id="M-1"), statement="046")))
+    (entry,) = [one for one in await shop.json("entries", "--open") if one["bank_reference"] == "M-1"]
+    given = ("assign", entry["id"], str(order_id), "--yes")
+    assert (await shop.json(*given, status=1))["problem"] == "too_much"
+    assert (await shop.json(*given, "--rest-goes-back"))["state"] == "sending_back"
+    assert await shop.value("SELECT state FROM payments WHERE order_id = $1", order_id) == "captured"
+    (rest,) = await shop.json("payouts")
+    assert (rest["amount_minor"], rest["entry_id"]) == (250, entry["id"])
+    await shop.json("import", shop.file(camt(Line("-2.50", rest["reference"], id="M-2"), statement="047")))
+    assert await shop.json("payouts") == []
+
+
 async def test_a_file_that_breaks_in_the_middle_changes_nothing(shop: Shop) -> None:
     _, reference = await shop.ordered()
     text = camt(Line("10.00", reference, id="B-1"), Line("1.00", id="B-2"), statement="044")

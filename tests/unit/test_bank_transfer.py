@@ -265,6 +265,28 @@ async def test_why_it_cannot_be_assigned_is_kept(
     assert till.payment(ORDER).state is PaymentState.PENDING
 
 
+async def test_of_too_much_the_order_s_part_is_kept_and_the_rest_goes_back(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    (entry,) = await till.states(till.booked(reference, 1250))
+    assign = AssignEntry(entry_id=entry.id, order_id=ORDER, by="grace", rest_goes_back=True)
+    await till.hears(assign, assign)
+    assert till.answer(AUTHORIZE) == AUTHORIZED
+    assert till.payment(ORDER).captured_minor == 1000
+    kept = till.entry(entry.bank_reference)
+    assert (kept.state, kept.kept_minor, kept.order_id) == (EntryState.SENDING_BACK, 1000, ORDER)
+    await till.states(till.booked(reference_of(str(entry.id)), -250))
+    assert till.entry(entry.bank_reference).state is EntryState.SENT_BACK
+
+
+async def test_no_rest_goes_back_of_what_cannot_be_kept(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    (entry,) = await till.states(till.booked(reference, 1250))
+    await till.hears(AssignEntry(entry_id=entry.id, order_id=ORDER, by="grace", rest_goes_back=True))
+    assert till.entry(entry.bank_reference).problem == "paid_twice"
+    assert [one.purpose.value for one in till.store.rows(QUOTED)] == ["payment"]
+
+
 async def test_an_open_entry_is_sent_back_when_it_has_left(till: BankTill) -> None:
     (entry,) = await till.states(till.booked("who is this for?"))
     await till.hears(SendBackEntry(entry_id=entry.id, by="grace", reason="nobody's"))

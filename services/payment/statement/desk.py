@@ -4,7 +4,7 @@ A file is read here, whole or not at all, and handed to payment; the running ser
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -48,10 +48,11 @@ _REFUNDS: Final = """SELECT q.reference, 'refund' AS why, r.amount_minor, r.curr
     LEFT JOIN LATERAL (
         SELECT counterparty, counterparty_account FROM payments.statement_entries e
         WHERE e.order_id = q.order_id AND e.amount_minor > 0
-          AND (e.state = 'assigned' OR e.outcome IN ('paid', 'paid_late'))
+          AND (e.state = 'assigned' OR e.kept_minor > 0 OR e.outcome IN ('paid', 'paid_late'))
         ORDER BY e.booked_on, e.id LIMIT 1) paid ON true
     ORDER BY r.created_at, q.reference LIMIT :limit"""
-_SENT_BACK: Final = """SELECT id, amount_minor, currency, reason, updated_at AS since, counterparty AS name,
+_SENT_BACK: Final = """SELECT id, amount_minor - kept_minor AS amount_minor, currency, reason,
+        updated_at AS since, counterparty AS name,
         counterparty_account AS account
     FROM payments.statement_entries WHERE state = 'sending_back' ORDER BY updated_at, id LIMIT :limit"""
 
@@ -110,18 +111,21 @@ def entries(
 def assign(
     which: Which,
     order: Annotated[str, typer.Argument(metavar="ORDER", help="The id of the order it pays for.")],
+    rest_goes_back: Annotated[
+        bool, typer.Option("--rest-goes-back", help="It is too much: keep what the order costs.")
+    ] = False,
     by: By = "",
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Say which order an open entry pays for: all of it, and no more."""
+    """Say which order an open entry pays for: all of it, and no more, unless the rest goes back."""
     entry = _entry(which)
     try:
         order_id = UUID(order)
     except ValueError:
         raise fail(f"{order!r} is no id of an order") from None
-    wish = worded(AssignEntry, entry_id=entry["id"], order_id=order_id, by=by or who())
-    _decide(entry, wish, f"Does it pay for order {order_id}?", "assigned", yes, json)
+    wish = worded(AssignEntry, entry_id=entry["id"], order_id=order_id, by=by or who(), rest_goes_back=rest_goes_back)
+    _decide(entry, wish, f"Does it pay for order {order_id}?", ("assigned", "sending_back"), yes, json)
 
 
 @app.command("send-back")
@@ -135,7 +139,7 @@ def send_back(
     """Say that an open entry's money goes back: `oms statement payouts` lists it until a statement shows it gone."""
     entry = _entry(which)
     wish = worded(SendBackEntry, entry_id=entry["id"], by=by or who(), reason=reason)
-    _decide(entry, wish, "Send it back?", "sending_back", yes, json)
+    _decide(entry, wish, "Send it back?", ("sending_back",), yes, json)
 
 
 @app.command()
@@ -149,7 +153,7 @@ def dismiss(
     """Say that an open entry is no business of ours."""
     entry = _entry(which)
     wish = worded(DismissEntry, entry_id=entry["id"], by=by or who(), reason=reason)
-    _decide(entry, wish, "Is it no business of ours?", "dismissed", yes, json)
+    _decide(entry, wish, "Is it no business of ours?", ("dismissed",), yes, json)
 
 
 @app.command()
@@ -178,7 +182,9 @@ def payouts(limit: Limit = SHOWN_AT_ONCE, json: Json = False) -> None:
 # -- saying and asking -------------------------------------------------------------------------------------------------
 
 
-def _decide(entry: Mapping[str, Any], wish: Message, question: str, hoped: str, yes: bool, json: bool) -> None:
+def _decide(
+    entry: Mapping[str, Any], wish: Message, question: str, hoped: Sequence[str], yes: bool, json: bool
+) -> None:
     """Exit status 1 when it did not become what was wished; why not is kept with the entry."""
     if not json:
         shown = f"{_money(entry)} from {entry['counterparty'] or 'somebody'}: {entry['remittance']}"
@@ -191,7 +197,7 @@ def _decide(entry: Mapping[str, Any], wish: Message, question: str, hoped: str, 
         raise typer.Exit(1)
     told = {name: now[name] for name in ("id", "state", "outcome", "order_id", "problem")}
     tell(PLACE, handed, told, json)
-    if handed.decided and now["state"] != hoped:
+    if handed.decided and now["state"] not in hoped:
         raise typer.Exit(1)
 
 

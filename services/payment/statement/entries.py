@@ -30,7 +30,7 @@ ENTRY: Final = Machine(
     start=(EntryState.MATCHED, EntryState.OPEN, EntryState.UNRELATED),
     moves=[
         (EntryState.OPEN, "assign", EntryState.ASSIGNED),
-        (EntryState.OPEN, "send back", EntryState.SENDING_BACK),
+        (EntryState.OPEN, "send back", EntryState.SENDING_BACK),  # all of it, or what it is too much
         (EntryState.OPEN, "dismiss", EntryState.DISMISSED),
         (EntryState.SENDING_BACK, "pay out", EntryState.SENT_BACK),
     ],
@@ -70,7 +70,8 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`outcome` is what the rules said when it came; `problem` what stood in the way of the last thing asked of it."""
+    """`outcome` is what the rules said when it came; `problem` what stood in the way of the last thing asked of it.
+    `kept_minor` pays for an order while the rest goes back."""
 
     id: UUID
     statement_id: UUID
@@ -88,6 +89,7 @@ class Entry:
     outcome: str
     state: EntryState
     order_id: UUID | None = None
+    kept_minor: int = 0
     decided_by: str = ""
     reason: str = ""
     problem: str = ""

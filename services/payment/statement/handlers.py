@@ -92,19 +92,32 @@ def hear_statements(payment: Consumer, policy: PaymentPolicy) -> None:
     def assign_entry(command: AssignEntry, rows: Rows, moment: Moment) -> list[Says]:
         """As if the payer had quoted the order's reference. Why not is kept with the entry."""
         entry = _known(command, rows)
-        if entry.state is EntryState.ASSIGNED and entry.order_id == command.order_id:
-            return []
+        if entry.order_id == command.order_id and (entry.state is EntryState.ASSIGNED or entry.kept_minor):
+            return []  # asked twice
         quoted = [one for one in rows.where(QUOTED, "order_id", command.order_id) if one.purpose is Purpose.PAYMENT]
         if problem := _why_not(entry, bool(quoted)):
             rows.put(replace(entry, problem=problem))
             return []
-        outcome = judge(entry.amount_minor, entry.currency, entry.flow, _expected(quoted[0], rows))
+        expected, kept_minor = _expected(quoted[0], rows), 0
+        outcome = judge(entry.amount_minor, entry.currency, entry.flow, expected)
+        if outcome is Outcome.TOO_MUCH and command.rest_goes_back:
+            kept_minor = expected.amount_minor
+            outcome = judge(kept_minor, entry.currency, entry.flow, expected)
         if outcome not in (Outcome.PAID, Outcome.PAID_LATE):
             rows.put(replace(entry, problem=outcome.value))
             return []
-        state = ENTRY.to(entry.state, "assign")
-        entry = replace(entry, state=state, order_id=command.order_id, decided_by=command.by, problem="")
+        state = ENTRY.to(entry.state, "send back" if kept_minor else "assign")
+        entry = replace(
+            entry,
+            state=state,
+            order_id=command.order_id,
+            kept_minor=kept_minor,
+            decided_by=command.by,
+            problem="",
+        )
         rows.put(entry)
+        if kept_minor:
+            rows.put(Quoted(reference_of(str(entry.id)), Purpose.SEND_BACK, entry_id=entry.id))
         return _captured(quoted[0], entry, rows, moment, policy)
 
     @payment.hears(SendBackEntry, needs=lambda command: [Need.of(ENTRIES, "id", command.entry_id)])
@@ -289,7 +302,8 @@ def _case(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: Paym
     payment = rows.get(PAYMENTS, quoted.order_id)
     assert payment is not None
     reason = "transfer_returned" if entry.flow is Flow.TAKEN_BACK else ""
-    return Case(payment, rows, moment, policy, Told(payment.provider_payment_id, reason, entry.amount_minor))
+    # what settles is the whole amount: the rest of an entry, if there is one, goes back
+    return Case(payment, rows, moment, policy, Told(payment.provider_payment_id, reason, payment.amount_minor))
 
 
 def _about(entry: Entry) -> dict[str, str]:

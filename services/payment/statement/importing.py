@@ -45,7 +45,7 @@ _KNOWN: Final = "SELECT id, outcome, state FROM payments.statement_entries WHERE
 _QUOTED: Final = """SELECT q.reference, q.purpose, p.order_id, p.amount_minor AS payment_minor,
         p.currency AS payment_currency, p.state AS payment_state, p.captured_minor,
         r.amount_minor AS refund_minor, r.currency AS refund_currency, r.state AS refund_state,
-        e.amount_minor AS entry_minor, e.currency AS entry_currency, e.state AS entry_state
+        e.amount_minor - e.kept_minor AS entry_minor, e.currency AS entry_currency, e.state AS entry_state
     FROM payments.quoted_references q
     LEFT JOIN payments.payments p ON p.order_id = q.order_id
     LEFT JOIN payments.refunds r ON r.refund_id = q.refund_id

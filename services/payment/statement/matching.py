@@ -162,4 +162,4 @@ def of_refund(refund: Refund) -> Expected:
 def of_entry(entry: Entry) -> Expected:
     """One that a person sends back."""
     standing = Standing.WAITS if entry.state is EntryState.SENDING_BACK else Standing.SETTLED
-    return Expected(Purpose.SEND_BACK, standing, entry.amount_minor, entry.currency)
+    return Expected(Purpose.SEND_BACK, standing, entry.amount_minor - entry.kept_minor, entry.currency)

@@ -50,6 +50,7 @@ CREATE TABLE payments.statement_entries (
 	outcome TEXT NOT NULL,
 	state TEXT NOT NULL,
 	order_id UUID,
+	kept_minor BIGINT NOT NULL,
 	decided_by TEXT NOT NULL,
 	reason TEXT NOT NULL,
 	problem TEXT NOT NULL,
@@ -62,6 +63,7 @@ CREATE TABLE payments.statement_entries (
 	CONSTRAINT an_entry_moves_money CHECK (amount_minor <> 0),
 	CONSTRAINT what_no_rule_decided_a_person_did CHECK (state NOT IN ('assigned', 'sending_back', 'sent_back', 'dismissed') OR decided_by <> ''),
 	CONSTRAINT assigned_means_to_an_order CHECK (state <> 'assigned' OR order_id IS NOT NULL),
+	CONSTRAINT what_is_kept_leaves_a_rest CHECK (kept_minor = 0 OR kept_minor < amount_minor),
 	CONSTRAINT an_entry_counts_once UNIQUE (account, bank_reference),
 	CONSTRAINT an_entry_is_of_a_statement FOREIGN KEY(statement_id) REFERENCES payments.statements (id)
 )
