@@ -95,7 +95,7 @@ def entries(
         tell_json(found)
         return
     table(
-        many(len(found), "entry").replace("entrys", "entries"),
+        "1 entry" if len(found) == 1 else f"{len(found)} entries",
         ("entry", "booked", "amount", "state", "from or to", "text"),
         (
             (one["id"][:8], one["booked_on"], _money(one), _state(one), one["counterparty"],
