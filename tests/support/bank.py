@@ -50,6 +50,7 @@ class BankTill(Till):
     async def states(self, *entries: BookedEntry, statement: str = "041") -> list[Entry]:
         """A statement is imported, and what became of its entries."""
         await self.hears(BookStatement(account=ACCOUNT, statement=statement, entries=entries, by="grace"))
+        assert [row.error for row in self.store.due.values() if row.error] == []
         return [self.entry(told.bank_reference) for told in entries]
 
     def entry(self, bank_reference: str) -> Entry:

@@ -36,7 +36,7 @@ from services.payment.statement.matching import (
     of_entry,
     of_payment,
     of_refund,
-    unknown,
+    outcome_of,
 )
 from services.payment.statement.tables import ENTRIES, QUOTED, STATEMENTS
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
@@ -199,12 +199,8 @@ def _judged(statement: Statement, told: BookedEntry, rows: Rows) -> tuple[Entry,
     names = _names(told)
     quoted = [found for name in names if (found := rows.get(QUOTED, name))]
     flow = flow_of(told.amount_minor, told.reversal)
-    if not quoted:
-        outcome = unknown(flow, names)
-    elif len(quoted) > 1:
-        outcome = Outcome.SEVERAL_REFERENCES
-    else:
-        outcome = judge(told.amount_minor, told.currency, flow, _expected(quoted[0], rows))
+    expected = [_expected(one, rows) for one in quoted]
+    outcome = outcome_of(told.amount_minor, told.currency, flow, names, expected)
     one = quoted[0] if len(quoted) == 1 else None
     if outcome in ACTS:
         state = EntryState.MATCHED

@@ -27,19 +27,20 @@ from services.payment.statement.matching import (
     Expected,
     Outcome,
     Standing,
-    judge,
     named_in,
     of_payment,
     of_refund,
-    unknown,
+    outcome_of,
 )
 from services.payment.statement.reading import Booked, Broken, Found, Reader
+from shared.frozen import replace
 
 PLACE: Final = BY_SERVICE["payment"]
 CHUNK_BYTES: Final = 64 * 1024
 PROBLEMS_SHOWN: Final = 20
 ENTRIES_SHOWN: Final = 50
 ASKED_AT_ONCE: Final = 5_000
+NOT_KEPT: Final = frozenset({Outcome.PAID_LATE, Outcome.TRANSFER_RETURNED})
 
 _KNOWN: Final = "SELECT id, outcome, state FROM payments.statement_entries WHERE id = ANY(:ids)"
 _QUOTED: Final = """SELECT q.reference, q.purpose, p.order_id, p.amount_minor AS payment_minor,
@@ -160,25 +161,18 @@ def _told(
 ) -> dict[str, Any]:
     entry, meant = one.entry, [name for name in names if name in expected]
     flow = flow_of(entry.amount_minor, entry.reversal)
-    if entry_id(one.account, entry.bank_reference) in known:
-        outcome = "known"
-    elif not meant:
-        outcome = unknown(flow, names)
-    elif len(meant) > 1:
-        outcome = Outcome.SEVERAL_REFERENCES
-    else:
-        outcome = judge(entry.amount_minor, entry.currency, flow, expected[meant[0]])
-        if outcome in SETTLES:
-            before = expected[meant[0]]
-            standing = Standing.SETTLED if outcome is Outcome.PAID else Standing.GIVEN_BACK
-            expected[meant[0]] = Expected(before.purpose, standing, before.amount_minor, before.currency)
+    outcome = outcome_of(entry.amount_minor, entry.currency, flow, names, [expected[name] for name in meant])
+    is_known = entry_id(one.account, entry.bank_reference) in known
+    if outcome in SETTLES and not is_known:
+        standing = Standing.GIVEN_BACK if outcome in NOT_KEPT else Standing.SETTLED
+        expected[meant[0]] = replace(expected[meant[0]], standing=standing)
     return {
         "line": one.line,
         "bank_reference": entry.bank_reference,
         "booked_on": entry.booked_on.isoformat(),
         "amount_minor": entry.amount_minor,
         "currency": entry.currency,
-        "outcome": str(outcome),
+        "outcome": "known" if is_known else outcome.value,
         "counterparty": entry.counterparty,
         "remittance": entry.remittance or entry.reference,
     }

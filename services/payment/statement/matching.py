@@ -100,6 +100,19 @@ def total(rows: Iterable[Row]) -> Mapping[tuple[Purpose, Flow, Standing], Outcom
 TABLE: Final = total(ROWS)
 
 
+def outcome_of(
+    amount_minor: int, currency: str, flow: Flow, named: Sequence[str], expected: Sequence[Expected]
+) -> Outcome:
+    """What an entry is that names these references, of which those are ours that are `expected`."""
+    match expected:
+        case []:
+            return unknown(flow, named)
+        case [one]:
+            return judge(amount_minor, currency, flow, one)
+        case _:
+            return Outcome.SEVERAL_REFERENCES
+
+
 def judge(amount_minor: int, currency: str, flow: Flow, expected: Expected) -> Outcome:
     """What an entry is to the one thing it names."""
     outcome = TABLE[expected.purpose, flow, expected.standing]
