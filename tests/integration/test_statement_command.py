@@ -207,6 +207,8 @@ async def test_a_file_that_breaks_in_the_middle_changes_nothing(shop: Shop) -> N
 
 
 async def test_what_is_asked_of_no_entry_is_refused(shop: Shop) -> None:
+    status, _, said = await shop.oms("import", shop.file(camt(Line("1.00"))), "--by", "Grace Hopper")
+    assert status == 2 and "by: " in said
     for which in ("nonsense", "abc", str(new_id())):
         status, _, said = await shop.oms("send-back", which, "--yes")
         assert status == 2 and ("no id of an entry" in said or "no entry has" in said)

@@ -133,6 +133,8 @@ def test_other_encodings_are_read_as_they_say() -> None:
     text = camt(Line("1.00", name="Zoë Müller")).replace("UTF-8", "ISO-8859-1").encode("latin-1")
     (booked,), _ = read(text)
     assert booked.entry.counterparty == "Zoë Müller"
+    (booked,), _ = read(camt(PAID).replace("UTF-8", "UTF-16").encode("utf-16"))
+    assert booked.entry.amount_minor == 3390
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------

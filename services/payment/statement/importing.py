@@ -17,7 +17,7 @@ from rich.text import Text
 from contracts.statement import MAX_ENTRIES_AT_ONCE, BookStatement
 from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.told import QUIET, amount, console, table, tell_json
-from services.ops.wishes import hand_over, who
+from services.ops.wishes import hand_over, who, worded
 from services.payment.domain import Payment, PaymentState, Refund, RefundState
 from services.payment.statement.camt import CamtReader
 from services.payment.statement.columns import ColumnsReader
@@ -96,7 +96,8 @@ def read(file: str, format_: Format | None = None) -> tuple[list[Booked], Found]
     try:
         for chunk in _chunks(file):
             if reader is None:
-                chosen = format_ or (Format.CAMT if chunk.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] == b"<" else Format.CSV)
+                begins = chunk.lstrip(b"\xef\xbb\xbf\r\n\t ")[:4]  # in UTF-16 a mark and a zero come before it
+                chosen = format_ or (Format.CAMT if b"<" in begins else Format.CSV)
                 reader = CamtReader() if chosen is Format.CAMT else ColumnsReader()
             booked += reader.take(chunk)
         reader = reader or ColumnsReader()
@@ -112,7 +113,7 @@ def messages(booked: Sequence[Booked], by: str) -> Iterator[BookStatement]:
         entries = [one.entry for one in group]
         for first in range(0, len(entries), MAX_ENTRIES_AT_ONCE):
             part = tuple(entries[first : first + MAX_ENTRIES_AT_ONCE])
-            yield BookStatement(account=account, statement=statement, entries=part, by=by)
+            yield worded(BookStatement, account=account, statement=statement, entries=part, by=by)
 
 
 def _chunks(file: str) -> Iterator[bytes]:
