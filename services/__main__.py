@@ -34,7 +34,7 @@ ELSEWHERE: Final = {
     "sagas": "services.ops.sagas:app",
     "stock": "services.ops.stock:app",
     "feed": "services.ops.feed:app",
-    "statement": "services.payment.statement.desk:app",
+    "statement": "services.payment.banking.desk:app",
     "maintain": "services.ops.maintain:app",
     "contracts": "services.documents:app",
     "bench": "services.sandbox.bench:app",

@@ -9,6 +9,7 @@ from uuid import UUID
 from contracts.message import Reply
 from contracts.payment import AttemptOverdue, RefundPayment
 from contracts.story import StoryFact
+from services.payment.banking.entries import Purpose, Quoted
 from services.payment.creditor_reference import is_reference, reference_of
 from services.payment.domain import (
     ATTEMPT,
@@ -20,7 +21,6 @@ from services.payment.domain import (
     PaymentPolicy,
     PaymentState,
 )
-from services.payment.statement.entries import Purpose, Quoted
 from shared.consumer import Answer, Moment
 from shared.frozen import replace
 from shared.working_set import Rows

@@ -19,6 +19,7 @@ from contracts.payment import (
 )
 from contracts.story import StoryFact
 from services.payment import decisions
+from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
@@ -34,7 +35,6 @@ from services.payment.domain import (
     Word,
 )
 from services.payment.late import LATE
-from services.payment.statement.handlers import hear_statements
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
 from shared.frozen import replace

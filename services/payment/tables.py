@@ -5,6 +5,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.payment.banking.tables import STATEMENT_MACHINES, STATEMENT_TABLES
 from services.payment.domain import (
     ATTEMPT,
     AUTHORIZATION,
@@ -19,7 +20,6 @@ from services.payment.domain import (
     Refund,
 )
 from services.payment.schema import METADATA, SCHEMA
-from services.payment.statement.tables import STATEMENT_MACHINES, STATEMENT_TABLES
 from shared.machine import Machine
 from shared.schema import instants, states_check
 from shared.table import Discipline, Table

@@ -217,7 +217,7 @@ async def test_what_is_asked_of_no_entry_is_refused(shop: Shop) -> None:
 async def test_two_imports_of_one_statement_at_once_count_once(environment: Environment, shop: Shop) -> None:
     """Two operators, two replicas: the second one's entries meet rows that were not there when it looked."""
     from contracts.statement import BookStatement
-    from services.payment.statement.importing import messages, read
+    from services.payment.banking.importing import messages, read
 
     orders = [await shop.ordered() for _ in range(30)]
     lines = [Line("10.00", reference, id=f"R-{number}") for number, (_, reference) in enumerate(orders)]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from contracts.payment import PaymentRefunded, PaymentRefundRefused, PaymentReleased, RefundPayment, ReleasePayment
 from contracts.statement import AssignEntry, BookedEntry, SendBackEntry
+from services.payment.banking.entries import EntryState
+from services.payment.banking.matching import Outcome
+from services.payment.banking.tables import ENTRIES
 from services.payment.creditor_reference import reference_of
 from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
-from services.payment.statement.entries import EntryState
-from services.payment.statement.matching import Outcome
-from services.payment.statement.tables import ENTRIES
 from services.payment.tables import CAPTURES, REFUNDS
 from tests.support.bank import BankTill
 

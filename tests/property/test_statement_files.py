@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.payment.statement.camt import CamtReader
-from services.payment.statement.columns import ColumnsReader
-from services.payment.statement.reading import Booked, Broken, Problem, Reader
+from services.payment.banking.camt import CamtReader
+from services.payment.banking.columns import ColumnsReader
+from services.payment.banking.reading import Booked, Broken, Problem, Reader
 from tests.support.statements import Line, camt, table
 
 LINES = (Line("33.90", "thanks", id="A"), Line("-5.00", "rent", id="B"), Line("0.00", id="C"), Line("1", id="D"))

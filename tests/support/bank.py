@@ -8,9 +8,9 @@ from uuid import UUID
 from contracts.message import Message
 from contracts.payment import AuthorizePayment
 from contracts.statement import BookedEntry, BookStatement
+from services.payment.banking.entries import Entry, Statement, entry_id
+from services.payment.banking.tables import ENTRIES, STATEMENTS
 from services.payment.provider.bank import BankTransfer
-from services.payment.statement.entries import Entry, Statement, entry_id
-from services.payment.statement.tables import ENTRIES, STATEMENTS
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
 

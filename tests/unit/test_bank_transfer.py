@@ -15,6 +15,8 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.statement import AssignEntry, DismissEntry, SendBackEntry
+from services.payment.banking.entries import EntryState
+from services.payment.banking.tables import QUOTED
 from services.payment.creditor_reference import is_reference, printed, reference_of
 from services.payment.domain import AttemptKind, AttemptState, PaymentState
 from services.payment.provider.bank import BankTransfer
@@ -28,8 +30,6 @@ from services.payment.provider.port import (
     Voided,
     VoidRequest,
 )
-from services.payment.statement.entries import EntryState
-from services.payment.statement.tables import QUOTED
 from tests.support.bank import BankTill
 
 ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)

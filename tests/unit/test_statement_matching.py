@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.payment.creditor_reference import printed, reference_of
-from services.payment.domain import Payment, PaymentState, Refund, RefundState
-from services.payment.statement.entries import Entry, EntryState, Flow, Purpose, entry_id, flow_of
-from services.payment.statement.matching import (
+from services.payment.banking.entries import Entry, EntryState, Flow, Purpose, entry_id, flow_of
+from services.payment.banking.matching import (
     ROWS,
     SETTLES,
     TABLE,
@@ -28,6 +26,8 @@ from services.payment.statement.matching import (
     total,
     unknown,
 )
+from services.payment.creditor_reference import printed, reference_of
+from services.payment.domain import Payment, PaymentState, Refund, RefundState
 
 ORDER = UUID(int=1)
 FIRST, SECOND = reference_of("first"), reference_of("second")

@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from services.payment.statement import reading
-from services.payment.statement.camt import CamtReader
-from services.payment.statement.columns import MORE, NEEDED, ColumnsReader
-from services.payment.statement.reading import Booked, Broken, Found, Reader
+from services.payment.banking import reading
+from services.payment.banking.camt import CamtReader
+from services.payment.banking.columns import MORE, NEEDED, ColumnsReader
+from services.payment.banking.reading import Booked, Broken, Found, Reader
 from tests.support.statements import ACCOUNT, Line, camt, entry, table
 
 REFERENCE = "RF31TLQEXLEBQAGD"

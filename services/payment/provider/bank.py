@@ -5,7 +5,7 @@ Every answer is what is known without asking anybody, so asking again is always 
 A refund is an outgoing transfer that a person or a payment file makes: it is `Unknown` until a statement shows it, for
 "refunded" would be a promise about somebody else's work, and "impossible" would refuse what will be done. The attempt
 stays with those that are asked again, which is what it is: `oms statement payouts` lists it, and the entry that carries
-its reference is the answer (services/payment/statement/handlers.py).
+its reference is the answer (services/payment/banking/handlers.py).
 """
 
 from services.payment.creditor_reference import reference_of

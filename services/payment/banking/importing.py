@@ -18,11 +18,10 @@ from contracts.statement import MAX_ENTRIES_AT_ONCE, BookStatement
 from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.told import QUIET, amount, console, table, tell_json
 from services.ops.wishes import hand_over, who, worded
-from services.payment.domain import Payment, PaymentState, Refund, RefundState
-from services.payment.statement.camt import CamtReader
-from services.payment.statement.columns import ColumnsReader
-from services.payment.statement.entries import EntryState, Purpose, entry_id, flow_of
-from services.payment.statement.matching import (
+from services.payment.banking.camt import CamtReader
+from services.payment.banking.columns import ColumnsReader
+from services.payment.banking.entries import EntryState, Purpose, entry_id, flow_of
+from services.payment.banking.matching import (
     SETTLES,
     Expected,
     Outcome,
@@ -32,7 +31,8 @@ from services.payment.statement.matching import (
     of_refund,
     outcome_of,
 )
-from services.payment.statement.reading import Booked, Broken, Found, Reader
+from services.payment.banking.reading import Booked, Broken, Found, Reader
+from services.payment.domain import Payment, PaymentState, Refund, RefundState
 from shared.frozen import replace
 
 PLACE: Final = BY_SERVICE["payment"]

@@ -11,11 +11,7 @@ from contracts.payment import PaymentAuthorized, PaymentRefunded, PaymentRelease
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
 from services.payment import decisions
-from services.payment.case import Case, Told
-from services.payment.creditor_reference import reference_of
-from services.payment.domain import ENDED, PaymentPolicy, Word
-from services.payment.late import LATE
-from services.payment.statement.entries import (
+from services.payment.banking.entries import (
     ENTRY,
     Entry,
     EntryState,
@@ -28,7 +24,7 @@ from services.payment.statement.entries import (
     says_otherwise,
     statement_id,
 )
-from services.payment.statement.matching import (
+from services.payment.banking.matching import (
     Expected,
     Outcome,
     judge,
@@ -38,7 +34,11 @@ from services.payment.statement.matching import (
     of_refund,
     outcome_of,
 )
-from services.payment.statement.tables import ENTRIES, QUOTED, STATEMENTS
+from services.payment.banking.tables import ENTRIES, QUOTED, STATEMENTS
+from services.payment.case import Case, Told
+from services.payment.creditor_reference import reference_of
+from services.payment.domain import ENDED, PaymentPolicy, Word
+from services.payment.late import LATE
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet
 from shared.frozen import replace

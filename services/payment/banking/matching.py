@@ -10,9 +10,9 @@ from enum import StrEnum
 from itertools import product
 from typing import Final
 
+from services.payment.banking.entries import Entry, EntryState, Flow, Purpose
 from services.payment.creditor_reference import is_reference, references_in
 from services.payment.domain import Payment, PaymentState, Refund, RefundState
-from services.payment.statement.entries import Entry, EntryState, Flow, Purpose
 
 
 class Outcome(StrEnum):

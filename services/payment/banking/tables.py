@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from services.payment.banking.entries import ENTRY, Entry, Purpose, Quoted, Statement
+from services.payment.banking.matching import Outcome
 from services.payment.schema import METADATA
-from services.payment.statement.entries import ENTRY, Entry, Purpose, Quoted, Statement
-from services.payment.statement.matching import Outcome
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table

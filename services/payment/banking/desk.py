@@ -16,8 +16,8 @@ from contracts.statement import AssignEntry, DismissEntry, SendBackEntry
 from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.told import QUIET, amount, console, many, plain, table, tell_json
 from services.ops.wishes import decide, tell, who, worded
+from services.payment.banking.importing import import_
 from services.payment.creditor_reference import printed, reference_of
-from services.payment.statement.importing import import_
 
 app = typer.Typer(
     add_completion=False,

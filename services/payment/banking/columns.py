@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterator
 from typing import Any, Final
 
-from services.payment.statement.reading import Booked, Broken, Found, Seen, Wrong, day, entry_of, minor, plain
+from services.payment.banking.reading import Booked, Broken, Found, Seen, Wrong, day, entry_of, minor, plain
 
 NEEDED: Final = ("account", "entry", "booked_on", "amount", "currency")
 MORE: Final = ("statement", "reference", "end_to_end_id", "text", "name", "name_account", "reversal")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.parsers import expat
 
-from services.payment.statement.reading import (
+from services.payment.banking.reading import (
     MAX_FIELD,
     Booked,
     Broken,
