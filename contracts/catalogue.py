@@ -20,6 +20,7 @@ from contracts import (
     product,
     saga,
     shortage,
+    statement,
     story,
     warehousing,
 )
@@ -36,6 +37,7 @@ MODULES: Final = (
     product,
     saga,
     shortage,
+    statement,
     story,
     warehousing,
 )

@@ -142,6 +142,7 @@ from contracts.shortage import (
     WithdrawRefused,
     WithdrawUnits,
 )
+from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
 from contracts.values import (
     Address,
@@ -175,6 +176,7 @@ SHIPMENT: Final = UUID("0195567a-2b00-7000-8000-000000000003")
 SHIPMENT_2: Final = UUID("0195567a-2b00-7000-8000-000000000004")
 ATTEMPT: Final = UUID("0195567a-2b00-7000-8000-000000000005")
 RUN: Final = UUID("0195567a-2b00-7000-8000-000000000006")
+ENTRY: Final = UUID("5e0a9c60-7a4f-5d5c-9a53-2f2f6f0b1c11")
 FEED: Final = UUID("0195567a-2b00-7000-8000-000000000007")
 REQUEST_ID: Final = "7b1c3f0e-5a39-4c8e-9d0b-2f6f3d1a9e77"
 CHECKOUT: Final = "cart-20260302-0815"
@@ -551,6 +553,28 @@ _FEEDS: tuple[Message, ...] = (
     ),
     LinesSettled(order_id=ORDER, refund_minor=0, currency="EUR", ship_to=HOME),
 )
+_STATEMENTS: tuple[Message, ...] = (
+    BookStatement(
+        account="DE89370400440532013000",
+        statement="2026-03-02/041",
+        entries=(
+            BookedEntry(
+                bank_reference="2026030200417",
+                booked_on=NOON.date(),
+                amount_minor=3390,
+                currency="EUR",
+                reference="RF31TLQEXLEBQAGD",
+                remittance="RF31 TLQE XLEB QAGD",
+                counterparty="Ada Lovelace",
+                counterparty_account="DE02120300000000202051",
+            ),
+        ),
+        by="grace",
+    ),
+    AssignEntry(entry_id=ENTRY, order_id=ORDER, by="grace"),
+    SendBackEntry(entry_id=ENTRY, by="grace", reason="paid twice"),
+    DismissEntry(entry_id=ENTRY, by="grace", reason="interest"),
+)
 _FRAME: tuple[Message, ...] = (
     CommandWithdrawn(),
     KeyReused(),
@@ -570,6 +594,7 @@ EXAMPLES: Final[Mapping[type[Message], Message]] = {
         _PAYMENT,
         _FULFILLMENT,
         _FEEDS,
+        _STATEMENTS,
         _FRAME,
     )
     for example in group

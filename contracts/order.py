@@ -103,6 +103,8 @@ class PaymentAwaited(Fact, topic="order.payment_awaited", heard_by="order"):
     """The stock is held and the money will come later, or not at all."""
 
     order_id: UUID
+    quote: Annotated[str, Field(max_length=35)] = ""
+    """The reference a customer who pays by transfer must quote."""
 
 
 class ReturnWindowPassed(Local, topic="order.return_window_passed", heard_by="order"):
@@ -171,7 +173,7 @@ class OrderEvent(Event):
 
 
 class OrderPaymentPendingEvent(OrderEvent, topic="order.payment_pending"):
-    """The stock is held; the money is not there yet."""
+    """The stock is held; the money is not there yet. Paid by transfer, `detail` has the reference to `quote`."""
 
 
 class OrderConfirmedEvent(OrderEvent, topic="order.confirmed"):

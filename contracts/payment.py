@@ -35,6 +35,8 @@ class PaymentPending(Reply, topic="payment.payment_pending", interim=True):
 
     order_id: UUID
     wait_s: Annotated[float, Field(gt=0)]
+    quote: Annotated[str, Field(max_length=35)] = ""
+    """The reference a customer who pays by transfer must quote."""
 
 
 class ReleasePayment(Command, topic="payment.release_payment", heard_by="payment"):

@@ -36,6 +36,7 @@ ELSEWHERE: Final = {
     "feed": "services.ops.feed:app",
     "ledger": "services.ops.ledger:app",
     "reconcile": "services.payment.desk:app",
+    "statement": "services.payment.banking.desk:app",
     "maintain": "services.ops.maintain:app",
     "contracts": "services.documents:app",
     "bench": "services.sandbox.bench:app",

@@ -172,7 +172,8 @@ class Checkout(RunState):
 
     def waiting(self, message: Message | None = None) -> Sequence[Said]:
         """The order shows that the payment is awaited; a pending one keeps the stock as long as its method allows."""
-        said: list[Said] = [PaymentAwaited(order_id=self.order_id)]
+        quote = message.quote if isinstance(message, PaymentPending) else ""
+        said: list[Said] = [PaymentAwaited(order_id=self.order_id, quote=quote)]
         if isinstance(message, PaymentPending):
             extend = ExtendHold(order_id=self.order_id, hold_for_s=message.wait_s)
             said.append(Ask(extend, f"orchestrator/{self.asked_for['run_id']}/hold-stock/extend"))

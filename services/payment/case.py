@@ -9,6 +9,8 @@ from uuid import UUID
 from contracts.message import Reply
 from contracts.payment import AttemptOverdue, ProviderDisputed, RefundPayment
 from contracts.story import StoryFact
+from services.payment.banking.entries import Purpose, Quoted
+from services.payment.creditor_reference import is_reference, reference_of
 from services.payment.domain import (
     ATTEMPT,
     FIRST,
@@ -133,7 +135,19 @@ class Case:
         )
         self.rows.put(attempt)
         self.ring(attempt)
+        if refund_id is not None and is_reference(self.payment.provider_payment_id):
+            # paid by transfer, so paid out by transfer: a statement's entry that carries this is the answer
+            order_id, quoted = attempt.order_id, reference_of(str(attempt.id))
+            self.rows.put(Quoted(quoted, Purpose.REFUND, order_id, attempt_id=attempt.id, refund_id=refund_id))
         return attempt
+
+    def quote(self) -> str:
+        """What the customer of a transfer must quote, else nothing: from now on an entry that carries it is theirs."""
+        reference = self.payment.provider_payment_id
+        if not is_reference(reference):
+            return ""
+        self.rows.put(Quoted(reference, Purpose.PAYMENT, self.payment.order_id, attempt_id=self.payment.attempt_id))
+        return reference
 
     def learn(self, attempt: Attempt, outcome: str) -> None:
         self.rows.put(replace(attempt, state=ATTEMPT.to(attempt.state, "learn"), outcome=outcome))

@@ -75,8 +75,10 @@ def hold(case: Case) -> None:
 def wait(case: Case) -> None:
     case.move("wait", provider_payment_id=_provider_payment_id(case))
     wait_s = case.policy.pending_wait(case.payment.method)
-    case.answer(case.payment.authorize_key, PaymentPending(order_id=case.payment.order_id, wait_s=wait_s))
-    case.tell("pending", detail={"wait_s": f"{wait_s:g}"})
+    quote = case.quote()
+    pending = PaymentPending(order_id=case.payment.order_id, wait_s=wait_s, quote=quote)
+    case.answer(case.payment.authorize_key, pending)
+    case.tell("pending", detail={"wait_s": f"{wait_s:g}"} | ({"quote": quote} if quote else {}))
 
 
 def decline(case: Case) -> None:

@@ -22,6 +22,7 @@ from contracts.payment import (
 )
 from contracts.story import StoryFact
 from services.payment import decisions, disputes, webhook
+from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
@@ -215,6 +216,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         return case.said
 
     hear_settlements(payment, policy)
+    hear_statements(payment, policy)
     return payment
 
 

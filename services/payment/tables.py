@@ -5,6 +5,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.payment.banking.tables import STATEMENT_MACHINES, STATEMENT_TABLES
 from services.payment.domain import (
     ATTEMPT,
     AUTHORIZATION,
@@ -326,6 +327,7 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     ATTEMPTS,
     TRANSFERS,
     *SETTLEMENT_TABLES,
+    *STATEMENT_TABLES,
 )
 MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("payments", "state", PAYMENT),
@@ -336,4 +338,5 @@ MACHINES: Final[tuple[tuple[str, str, Machine[Any]], ...]] = (
     ("chargeback_reversals", "state", CHARGEBACK_REVERSAL),
     ("attempts", "state", ATTEMPT),
     *SETTLEMENT_MACHINES,
+    *STATEMENT_MACHINES,
 )

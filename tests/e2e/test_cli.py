@@ -22,7 +22,21 @@ from tests.support.until import until
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 90
 COMMANDS = (
-    *("run", "migrate", "demo", "shop", "seed", "order", "route", "queues", "parked", "sagas", "stock", "feed"),
+    *(
+        "run",
+        "migrate",
+        "demo",
+        "shop",
+        "seed",
+        "order",
+        "route",
+        "queues",
+        "parked",
+        "sagas",
+        "stock",
+        "feed",
+        "statement",
+    ),
     "maintain",
     "contracts",
 )

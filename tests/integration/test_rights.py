@@ -28,6 +28,7 @@ APPEND_ONLY: Final = {
     ("inventory", "stock_takes"),
     ("inventory", "feed_pages"),
     ("payments", "transfers"),
+    ("payments", "quoted_references"),
     ("fulfillment", "fulfillment_events"),
 }
 DELETABLE: Final = {"inbox", "due", "outbox"}

@@ -16,6 +16,7 @@ from contracts.order import (
     OrderConfirmed,
     OrderEvent,
     OrderLine,
+    OrderPaymentPendingEvent,
     OrderPlaced,
     OrderRefused,
     OrderShippedEvent,
@@ -103,6 +104,14 @@ def test_payment_that_follows_is_told_and_heard_late_is_no_news(desk: OrderDesk)
     desk.hears(PaymentAwaited(order_id=ORDER))
     assert desk.order() == before
     assert events_of(desk.told()) == ["order.payment_pending", "order.confirmed"]
+
+
+def test_what_a_transfer_must_quote_is_told_to_the_storefront(desk: OrderDesk) -> None:
+    desk.asks(place())
+    desk.hears(PaymentAwaited(order_id=ORDER, quote="RF18539007547034"))
+    (event,) = desk.told()
+    assert isinstance(event, OrderPaymentPendingEvent)
+    assert event.detail == {"quote": "RF18539007547034"}
 
 
 def test_confirmed_twice_is_confirmed_once(desk: OrderDesk) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from services.payment.main import PaymentSettings, clients
+from services.payment.settings import PaymentSettings, clients
 
 BASE = {
     "PAYMENT_DATABASE_URL": "postgresql://payment@localhost/waybill",
@@ -25,10 +25,10 @@ def test_one_provider_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_method_goes_where_it_is_sent_and_the_rest_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, **SANDBOX, **STRIPE, PAYMENT_METHODS="card=stripe, wallet = stripe")
+    settings = load(monkeypatch, **SANDBOX, **STRIPE, PAYMENT_METHODS="card=stripe, transfer = bank")
     policy = settings.policy()
-    assert [policy.provider_of(method) for method in ("card", "wallet", "bnpl")] == ["stripe", "stripe", "sandbox"]
-    assert {name for name, client in clients(settings).items() if client.prepares} == {"stripe"}
+    assert [policy.provider_of(method) for method in ("card", "transfer", "bnpl")] == ["stripe", "bank", "sandbox"]
+    assert clients(settings).preparing == {"stripe"}
 
 
 def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:

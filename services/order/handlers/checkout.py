@@ -62,7 +62,7 @@ def payment_awaited(
     if not isinstance(PROGRESS.move(order.state, "await payment"), Moved):
         return []
     story = Story(order, cause(moment))
-    story.move("await payment")
+    story.move("await payment", detail={"quote": fact.quote} if fact.quote else {})
     return written(story, rows)
 
 
