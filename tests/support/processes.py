@@ -46,6 +46,9 @@ class ServiceProcess:
 
     async def start(self, **more: str) -> Self:
         """Begin; `until_ready` waits. `more` goes into the environment of this start only."""
+        assert self.process is None or self.dead, (
+            f"{self.names} runs: a second one would be taken for it, and never die"
+        )
         self.starts += 1
         with self.log.open("ab") as out:
             self.process = await asyncio.create_subprocess_exec(
