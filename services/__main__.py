@@ -84,11 +84,11 @@ def build(name: str) -> "Service":
 
 def _settings_problem(name: str, invalid: ValidationError) -> str:
     """Which variables are missing or wrong, by the names an operator sets."""
-    wrong = [(f"{name}_{error['loc'][0]}".upper(), error) for error in invalid.errors(include_url=False)]
-    return "; ".join(
-        f"to be set: {variable}" if error["type"] == "missing" else f"{variable}: {error['msg']}"
-        for variable, error in wrong
-    )
+    told = []
+    for error in invalid.errors(include_url=False):
+        variable = f"{name}_{error['loc'][0]}".upper() if error["loc"] else name  # several together make no sense
+        told.append(f"to be set: {variable}" if error["type"] == "missing" else f"{variable}: {error['msg']}")
+    return "; ".join(told)
 
 
 @app.command()

@@ -280,7 +280,7 @@ def test_every_command_has_help(command: str) -> None:
         (("maintain",), "DATABASE_URL"),
         (("migrate",), "DATABASE_URL"),
         (("run", "order"), "ORDER_DATABASE_URL"),
-        (("run", "payment"), "PAYMENT_WEBHOOK_SECRET"),
+        (("run", "payment"), "PAYMENT_DATABASE_URL"),
         (("run", "world"), "WAREHOUSE_AMQP_URL"),
         (("run", "nothing"), "no service is called nothing"),
     ],
@@ -289,6 +289,22 @@ def test_what_is_missing_is_named(arguments: tuple[str, ...], named: str) -> Non
     done = oms(bare(), *arguments)
     assert done.returncode == 2
     assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({}, "PROVIDER_URL or STRIPE_API_KEY"),
+        ({"PROVIDER_URL": "http://provider.invalid"}, "WEBHOOK_SECRET is needed"),
+        ({"PAYMENT_HTTP_PORT": "none"}, "PAYMENT_HTTP_PORT"),
+    ],
+)
+def test_settings_that_make_no_sense_together_are_said_so(more: dict[str, str], named: str) -> None:
+    places = {"DATABASE_URL": "postgresql://x@localhost/x", "AMQP_URL": "amqp://x@localhost/"}
+    done = oms({**bare(), **places, **more}, "run", "payment")
+    assert done.returncode == 2
+    assert named in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
 
 
