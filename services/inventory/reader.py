@@ -6,60 +6,23 @@ A row is a line of the file, counted from 1: of CSV the first is the header. Not
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
 
 from contracts.feeds import MAX_COUNT, FeedFormat, FeedMode
+from shared.problems import Problems, shortened
 
 COLUMNS: Final = ("sku", "warehouse", "quantity")
 MAX_LINE_BYTES: Final = 4096
 """A row is some fifty bytes; a longer line is refused without being kept."""
 MAX_ROWS: Final = 10_000_000
-MAX_PROBLEMS: Final = 1_000
-"""Listed; all are counted."""
-MAX_SHOWN: Final = 40
-"""Characters of a wrong value in the report."""
 _SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WAREHOUSE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,10}")
 _BOM: Final = b"\xef\xbb\xbf"
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong where. `column` is empty when it is the whole row, `row` 0 when it is the whole feed."""
-
-    row: int
-    column: str
-    value: str
-    why: str
-
-
-@dataclass(slots=True)
-class Problems:
-    """The first `MAX_PROBLEMS`, and how many there are."""
-
-    listed: list[Problem] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, row: int, column: str, value: Any, why: str) -> None:
-        self.count += 1
-        if len(self.listed) < MAX_PROBLEMS:
-            self.listed.append(Problem(row, column, shortened(value), why))
-
-    def as_json(self) -> list[dict[str, Any]]:
-        return [asdict(problem) for problem in sorted(self.listed, key=lambda problem: problem.row)]
-
-
-def shortened(value: Any) -> str:
-    """As text that any terminal and database can take."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: MAX_SHOWN + 1])
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 class Malformed(Exception):

@@ -16,10 +16,11 @@ import asyncpg
 
 from contracts.feeds import ApplyFeedRows, FeedFormat, FeedMode
 from services.inventory.feeds import PAGE_ROWS, FeedState, Origin, key_of
-from services.inventory.reader import MAX_PROBLEMS, Malformed, Reader
+from services.inventory.reader import Malformed, Reader
 from services.inventory.schema import SCHEMA
 from shared.envelope import head_of
 from shared.ids import new_id
+from shared.problems import MAX_PROBLEMS
 
 SHELVES_SHOWN: Final = 100
 ORDERS_SHOWN: Final = 20

@@ -19,7 +19,7 @@ from rich.text import Text
 from contracts.feeds import DescribeSource, FeedFormat, FeedMode, Pulled, SourceMode
 from services.ops.feed_file import ENDED, FEED_COLUMNS, PLACE, connected, imported, staging
 from services.ops.places import fail, reading, rows
-from services.ops.told import QUIET, ago, console, many, plain, shown, table, tell_json
+from services.ops.told import QUIET, ago, console, many, plain, problems, shown, table, tell_json
 from shared.envelope import head_of
 from shared.ids import new_id
 
@@ -129,7 +129,7 @@ def show(which: Annotated[str, typer.Argument(metavar="FEED", help="A feed's id.
     for name, value in feed.items():
         if name not in ("report", "source", "sequence", "state", "reason") and value not in (None, 0, ""):
             console.print(Text.assemble((f"{name.replace('_', ' '):>12} ", QUIET), shown(value)))
-    _tell_problems(feed["problems"], feed["report"], PROBLEMS_SHOWN * 10)
+    problems(feed["problems"], feed["report"], PROBLEMS_SHOWN * 10)
 
 
 @app.command()
@@ -236,7 +236,7 @@ def _tell_import(told: Mapping[str, Any]) -> None:
             _tell_would(told["would"])
         case _:
             _tell_feed(told["feed"])
-    _tell_problems(told["problems"], told["report"], PROBLEMS_SHOWN)
+    problems(told["problems"], told["report"], PROBLEMS_SHOWN)
 
 
 def _tell_feed(feed: Mapping[str, Any]) -> None:
@@ -281,19 +281,6 @@ def _tell_would(would: Mapping[str, Any]) -> None:
         ),
         right=("counted", "promised", "short", "units"),
     )  # fmt: skip
-
-
-def _tell_problems(count: int, report: list[Mapping[str, Any]], most: int) -> None:
-    if not count:
-        return
-    table(
-        many(count, "problem"),
-        ("row", "column", "value", "what is wrong"),
-        ((one["row"] or "", one["column"], one["value"], one["why"]) for one in report[:most]),
-        right=("row",),
-    )
-    if count > most:
-        console.print(Text(f"… {count - min(most, len(report)):,} more", QUIET))
 
 
 def _state(feed: Mapping[str, Any]) -> Text:

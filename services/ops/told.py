@@ -49,6 +49,20 @@ def table(
     console.print(drawn)
 
 
+def problems(count: int, report: Sequence[Mapping[str, Any]], most: int) -> None:
+    """What is wrong in a file, where and why; `most` of them."""
+    if not count:
+        return
+    table(
+        many(count, "problem"),
+        ("row", "column", "value", "what is wrong"),
+        ((one["row"] or "", one["column"], one["value"], one["why"]) for one in report[:most]),
+        right=("row",),
+    )
+    if count > most:
+        console.print(Text(f"… {count - min(most, len(report)):,} more; --json lists a thousand", QUIET))
+
+
 def shown(value: Any) -> str:
     if value is None:
         return ""

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from contracts.payment import MAX_UNSETTLED, AcceptDifference, NoteUnsettled
 from services.ops.places import BY_SERVICE, fail, reading, rows
-from services.ops.told import QUIET, amount, console, many, plain, shown, table, tell_json
+from services.ops.told import QUIET, amount, console, many, plain, problems, shown, table, tell_json
 from services.ops.wishes import decide, hand_over, tell, who, worded
 from services.payment import statement as statements
 from services.payment.ledger import SIDES, EntryKind, Transfer
@@ -324,7 +324,7 @@ def _proposed(one: Mapping[str, Any]) -> str:
 def _tell_import(told: Mapping[str, Any]) -> None:
     if told["outcome"] == "rejected":
         console.print(Text("rejected: nothing was imported", "bold red"))
-        _tell_problems(told["problems"], told["report"])
+        problems(told["problems"], told["report"], PROBLEMS_SHOWN)
     elif told["outcome"] == "staged":
         console.print(f"{many(told['lines'], 'line')} kept; payment has not matched them yet (is it running?)")
     else:
@@ -332,14 +332,3 @@ def _tell_import(told: Mapping[str, Any]) -> None:
         known = f", {told['known']} known before" if told["known"] else ""
         console.print(f"{many(told['lines'], 'line')} imported{known}{f': {became}' if became else ''}")
         console.print("`oms reconcile` lists what differs", style=QUIET)
-
-
-def _tell_problems(count: int, report: Sequence[Mapping[str, Any]]) -> None:
-    table(
-        many(count, "problem"),
-        ("row", "column", "value", "what is wrong"),
-        ((one["row"] or "", one["column"], one["value"], one["why"]) for one in report[:PROBLEMS_SHOWN]),
-        right=("row",),
-    )
-    if count > PROBLEMS_SHOWN:
-        console.print(f"and {count - PROBLEMS_SHOWN:,} more; --json lists them", style=QUIET)

@@ -8,7 +8,7 @@ same checks, its rows counted from 1 too.
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -18,6 +18,7 @@ from contracts.values import MAX_AMOUNT_MINOR
 from services.payment.provider.port import Settled
 from services.payment.settlement import COMES_IN, LineKind
 from shared.money import decimals
+from shared.problems import Problems
 
 COLUMNS: Final = (
     *("line_id", "kind", "provider_payment_id", "reference"),
@@ -27,33 +28,6 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_ROWS: Final = 200_000
 MAX_FIELD: Final = 200
 """Characters."""
-MAX_PROBLEMS: Final = 1_000
-"""Listed; all are counted."""
-MAX_SHOWN: Final = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong where. `column` is empty when it is the whole row, `row` 0 when it is the whole statement."""
-
-    row: int
-    column: str
-    value: str
-    why: str
-
-
-@dataclass(slots=True)
-class Problems:
-    listed: list[Problem] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, row: int, column: str, value: object, why: str) -> None:
-        self.count += 1
-        if len(self.listed) < MAX_PROBLEMS:
-            self.listed.append(Problem(row, column, _shortened(str(value)), why))
-
-    def as_json(self) -> list[dict[str, Any]]:
-        return [asdict(problem) for problem in self.listed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +239,6 @@ PARSED: Final[Mapping[str, Callable[[str], Any]]] = {
     "currency": _currency,
     "occurred_at": _instant,
 }
-
-
-def _shortened(text: str) -> str:
-    """As text that any terminal can take."""
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: MAX_SHOWN + 1])
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def earliest(lines: Iterable[Stated]) -> datetime | None:

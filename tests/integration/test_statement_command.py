@@ -197,7 +197,7 @@ async def test_a_file_that_breaks_in_the_middle_changes_nothing(shop: Shop) -> N
     text = camt(Line("10.00", reference, id="B-1"), Line("1.00", id="B-2"), statement="044")
     before = await shop.value("SELECT count(*) FROM statement_entries")
     told = await shop.json("import", shop.file(text[: text.index("B-2")]), status=1)
-    assert told["wrong"] == 1 and "not well-formed" in told["problems"][0]["why"]
+    assert told["problems"] == 1 and "not well-formed" in told["report"][0]["why"]
     status, out, _ = await shop.oms("import", shop.file(text.replace(">1.00<", ">1.001<")))
     assert status == 1 and "nothing of it is booked" in out and "Ntry/Amt" in out
     assert await shop.value("SELECT count(*) FROM statement_entries") == before
@@ -222,7 +222,7 @@ async def test_two_imports_of_one_statement_at_once_count_once(environment: Envi
     orders = [await shop.ordered() for _ in range(30)]
     lines = [Line("10.00", reference, id=f"R-{number}") for number, (_, reference) in enumerate(orders)]
     booked, found = read(shop.file(camt(*lines, statement="045")))
-    assert found.wrong == 0
+    assert found.problems.count == 0
     pages: list[BookStatement] = list(messages(booked, "grace"))
     pool = await connect_pool(environment.env["PAYMENT_DATABASE_URL"], name="payment 2", max_size=3)
     store = PostgresStore(pool, SCHEMA)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from services.payment.banking.camt import CamtReader
 from services.payment.banking.columns import ColumnsReader
-from services.payment.banking.reading import Booked, Broken, Problem, Reader
+from services.payment.banking.reading import Booked, Broken, Reader
+from shared.problems import Problem
 from tests.support.statements import Line, camt, table
 
 LINES = (Line("33.90", "thanks", id="A"), Line("-5.00", "rent", id="B"), Line("0.00", id="C"), Line("1", id="D"))
@@ -27,9 +28,9 @@ def read(make: Callable[[], Reader], pieces: list[bytes]) -> tuple[list[Booked],
             booked += reader.take(piece)
         booked += reader.end()
     except Broken:
-        assert reader.found.wrong
-        return [], reader.found.problems
-    return booked, reader.found.problems
+        assert reader.found.problems.count
+        return [], reader.found.problems.listed
+    return booked, reader.found.problems.listed
 
 
 @each_format

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.feeds import FeedFormat, FeedMode
-from services.inventory.reader import MAX_LINE_BYTES, MAX_PROBLEMS, Malformed, Reader
+from services.inventory.reader import MAX_LINE_BYTES, Malformed, Reader
+from shared.problems import MAX_PROBLEMS
 
 HEADER = b"sku,warehouse,quantity\n"
 NO_HEADER = ("sku", "warehouse", "quantity", "a-1", "berlin", "5")

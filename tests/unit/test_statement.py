@@ -6,7 +6,8 @@ import pytest
 
 from services.payment.provider.port import Settled
 from services.payment.settlement import LineKind
-from services.payment.statement import COLUMNS, Problem, of_provider, read
+from services.payment.statement import COLUMNS, of_provider, read
+from shared.problems import Problem
 
 HEADER = ",".join(COLUMNS)
 GOOD = "s1,payment,pay_1,0192f0c0-0000-7000-8000-000000000001,1000,39,EUR,2026-03-02T12:00:00Z"

@@ -10,6 +10,7 @@ from services.payment.banking import reading
 from services.payment.banking.camt import CamtReader
 from services.payment.banking.columns import MORE, NEEDED, ColumnsReader
 from services.payment.banking.reading import Booked, Broken, Found, Reader
+from shared import problems
 from tests.support.statements import ACCOUNT, Line, camt, entry, table
 
 REFERENCE = "RF31TLQEXLEBQAGD"
@@ -26,25 +27,25 @@ def read(text: str | bytes, step: int = 1000, kind: str = "camt") -> tuple[list[
             booked += reader.take(given[at : at + step])
         booked += reader.end()
     except Broken:
-        assert reader.found.wrong
+        assert reader.found.problems.count
     return booked, reader.found
 
 
 def entries(text: str, **how: object) -> list[tuple[int, str, str]]:
     booked, found = read(text, **how)  # type: ignore[arg-type]
-    assert found.problems == []
+    assert found.problems.listed == []
     return [(one.entry.amount_minor, one.entry.currency, one.entry.bank_reference) for one in booked]
 
 
 def why(text: str | bytes, kind: str = "camt") -> list[tuple[int, str, str]]:
     _, found = read(text, kind=kind)
-    return [(one.line, one.place, one.why) for one in found.problems]
+    return [(one.row, one.column, one.why) for one in found.problems.listed]
 
 
 @pytest.mark.parametrize("version", ["02", "04", "06", "08", "13"])
 def test_every_version_says_the_same(version: str) -> None:
     (booked,), found = read(camt(PAID, version=version))
-    assert found.problems == []
+    assert found.problems.listed == []
     assert (booked.account, booked.statement) == (ACCOUNT, "2026-03-02/041")
     said = booked.entry
     assert (said.amount_minor, said.currency, said.booked_on) == (3390, "EUR", date(2026, 3, 2))
@@ -81,16 +82,16 @@ def test_a_reversal_by_its_flag_and_by_its_reason() -> None:
         "  </Stmt>", entry(returned, 2, more="<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>") + "</Stmt>"
     )
     booked, found = read(text)
-    assert found.problems == []
+    assert found.problems.listed == []
     assert [(one.entry.amount_minor, one.entry.reversal) for one in booked] == [(-3390, True), (-3390, True)]
     assert booked[0].entry.counterparty == "Ada Lovelace"  # who had paid
 
 
 def test_what_is_not_booked_and_what_moves_nothing_is_left_out() -> None:
     booked, found = read(camt(PAID, Line("1.00", status="PDNG"), Line("0.00"), Line("2.00", status="INFO")))
-    assert (len(booked), found.entries, found.not_booked, found.of_nothing, found.wrong) == (1, 1, 2, 1, 0)
+    assert (len(booked), found.entries, found.not_booked, found.of_nothing, found.problems.count) == (1, 1, 2, 1, 0)
     booked, found = read(table([PAID, Line("0.00")]), kind="csv")
-    assert (len(booked), found.of_nothing, found.wrong) == (1, 1, 0)
+    assert (len(booked), found.of_nothing, found.problems.count) == (1, 1, 0)
 
 
 BATCH = """
@@ -111,7 +112,7 @@ def test_a_collective_booking_is_as_many_entries_as_it_has_transactions() -> Non
 
 def test_a_collective_booking_that_does_not_add_up_stays_one_entry() -> None:
     (booked,), found = read(camt().replace("  </Stmt>", BATCH.format(amount="14.20")))
-    assert found.problems == []
+    assert found.problems.listed == []
     assert (booked.entry.amount_minor, booked.entry.remittance) == (1420, "one two")
 
 
@@ -203,7 +204,7 @@ def test_a_wrong_entry_is_named_by_its_line_and_element(change: tuple[str, str],
     assert change[0] in text
     booked, found = read(text.replace(*change))
     assert booked == []
-    ((line, where, told),) = [(one.line, one.place, one.why) for one in found.problems]
+    ((line, where, told),) = [(one.row, one.column, one.why) for one in found.problems.listed]
     assert (line, where) == (text[: text.index("<Ntry>")].count("\n") + 1, place)
     assert told.startswith(what)
 
@@ -219,7 +220,7 @@ def test_ten_million_characters_in_one_line_are_not_kept(kind: str) -> None:
             reader.take(b"x" * 65_536)
             fed += 65_536
     assert fed <= 2 * 65_536
-    assert "too long" in reader.found.problems[0].why
+    assert "too long" in reader.found.problems.listed[0].why
 
 
 def test_ten_million_characters_of_one_tag_are_not_kept() -> None:
@@ -243,9 +244,9 @@ def test_a_file_has_a_size_and_a_number_of_entries(monkeypatch: pytest.MonkeyPat
 
 
 def test_many_problems_are_counted_and_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_PROBLEMS", 3)
+    monkeypatch.setattr(problems, "MAX_PROBLEMS", 3)
     _, found = read(camt(*[Line("x")] * 10))
-    assert (len(found.problems), found.wrong) == (3, 10)
+    assert (len(found.problems.listed), found.problems.count) == (3, 10)
 
 
 COLUMNS = ", ".join((*NEEDED, *MORE))

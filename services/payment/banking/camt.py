@@ -103,11 +103,11 @@ class CamtReader:
             self._parser.Parse(chunk, last)
         except expat.ExpatError as error:
             place = f"{self._place()}, column {error.offset + 1}"
-            self.found.add(error.lineno, place, "", f"not well-formed: {expat.ErrorString(error.code)}")
+            self.found.problems.add(error.lineno, place, "", f"not well-formed: {expat.ErrorString(error.code)}")
             raise Broken from None
 
     def _broken(self, why: str, value: Any) -> Broken:
-        self.found.add(self._parser.CurrentLineNumber, self._place(), value, why)
+        self.found.problems.add(self._parser.CurrentLineNumber, self._place(), value, why)
         return Broken()
 
     def _place(self) -> str:
@@ -179,7 +179,7 @@ class CamtReader:
         try:
             self._booked += self._read()
         except Wrong as wrong:
-            self.found.add(self._entry.line, wrong.place, wrong.value, wrong.why)
+            self.found.problems.add(self._entry.line, wrong.place, wrong.value, wrong.why)
 
     def _read(self) -> Iterator[Booked]:
         entry = self._entry

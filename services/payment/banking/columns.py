@@ -43,7 +43,7 @@ class ColumnsReader:
         if self._rest:
             self._read(self._rest)
         if not self._names:
-            self.found.add(0, "", "", "empty: the first line names the columns")
+            self.found.problems.add(0, "", "", "empty: the first line names the columns")
             raise Broken
         named = f"csv-{self._seen.hash[:24]}"
         return [Booked(account, name or named, line, entry) for account, name, line, entry in self._booked]
@@ -51,14 +51,16 @@ class ColumnsReader:
     def _read(self, line: bytes) -> None:
         self._line += 1
         if len(line) > MAX_LINE_BYTES:
-            self.found.add(self._line, "", line[:100], f"too long: a line has at most {MAX_LINE_BYTES:,} bytes")
+            self.found.problems.add(
+                self._line, "", line[:100], f"too long: a line has at most {MAX_LINE_BYTES:,} bytes"
+            )
             raise Broken
         if self._line == 1:
             line = line.removeprefix(_BOM)
         try:
             text = line.decode().removesuffix("\r")
         except UnicodeDecodeError as broken:
-            self.found.add(self._line, "", line, f"not UTF-8: byte {broken.start + 1} of the line")
+            self.found.problems.add(self._line, "", line, f"not UTF-8: byte {broken.start + 1} of the line")
             raise Broken from None
         if not text.strip():
             return
@@ -69,7 +71,7 @@ class ColumnsReader:
             self._seen.entry(self._line, self.found)
             self._booked += self._entry(dict(zip(self._names, self._values(text), strict=True)))
         except Wrong as wrong:
-            self.found.add(self._line, wrong.place, wrong.value, wrong.why)
+            self.found.problems.add(self._line, wrong.place, wrong.value, wrong.why)
             if not self._names:
                 raise Broken from None
 
@@ -77,10 +79,12 @@ class ColumnsReader:
         self._separator = ";" if ";" in text else ","
         names = [name.strip().lower() for name in self._split(text)]
         for lacks in (name for name in NEEDED if name not in names):
-            self.found.add(self._line, lacks, text, f"wrong columns: there is no {lacks}")
+            self.found.problems.add(self._line, lacks, text, f"wrong columns: there is no {lacks}")
         for more in dict.fromkeys(name for name in names if name not in (*NEEDED, *MORE) or names.count(name) > 1):
-            self.found.add(self._line, more[:40], text, f"wrong columns: they are {', '.join((*NEEDED, *MORE))}")
-        if self.found.wrong:
+            self.found.problems.add(
+                self._line, more[:40], text, f"wrong columns: they are {', '.join((*NEEDED, *MORE))}"
+            )
+        if self.found.problems.count:
             raise Broken
         self._names = names
 

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from contracts.statement import MAX_ENTRIES_AT_ONCE, BookStatement
 from services.ops.places import BY_SERVICE, fail, reading, rows
-from services.ops.told import QUIET, amount, console, table, tell_json
+from services.ops.told import amount, console, problems, table, tell_json
 from services.ops.wishes import hand_over, who, worded
 from services.payment.banking.camt import CamtReader
 from services.payment.banking.columns import ColumnsReader
@@ -73,8 +72,17 @@ def import_(
     Exit status 1 when the file was refused.
     """
     booked, found = read(file, format_)
-    told: dict[str, Any] = {**asdict(found), "decided": False, "why_not": "", "outcomes": {}}
-    if not found.wrong and booked:
+    told: dict[str, Any] = {
+        "entries": found.entries,
+        "not_booked": found.not_booked,
+        "of_nothing": found.of_nothing,
+        "problems": found.problems.count,
+        "report": found.problems.as_json(),
+        "decided": False,
+        "why_not": "",
+        "outcomes": {},
+    }
+    if not found.problems.count and booked:
         if dry_run:
             told["would"] = asyncio.run(_would(booked))
             told["outcomes"] = dict(Counter(one["outcome"] for one in told["would"]))
@@ -86,7 +94,7 @@ def import_(
         tell_json(told)
     else:
         _tell(told, dry_run)
-    raise typer.Exit(1 if found.wrong or told["why_not"] else 0)
+    raise typer.Exit(1 if found.problems.count or told["why_not"] else 0)
 
 
 def read(file: str, format_: Format | None = None) -> tuple[list[Booked], Found]:
@@ -104,7 +112,7 @@ def read(file: str, format_: Format | None = None) -> tuple[list[Booked], Found]
         booked += reader.end()
     except Broken:
         assert reader is not None  # only a reader raises it
-    return ([] if reader.found.wrong else booked), reader.found
+    return ([] if reader.found.problems.count else booked), reader.found
 
 
 def messages(booked: Sequence[Booked], by: str) -> Iterator[BookStatement]:
@@ -208,16 +216,9 @@ def _expected(row: Any) -> Expected:
 
 
 def _tell(told: dict[str, Any], dry_run: bool) -> None:
-    if told["wrong"]:
+    if told["problems"]:
         console.print(Text("refused: nothing of it is booked", "bold red"))
-        table(
-            "",
-            ("line", "where", "value", "what is wrong"),
-            ((one["line"] or "", one["place"], one["value"], one["why"]) for one in told["problems"][:PROBLEMS_SHOWN]),
-            right=("line",),
-        )
-        if told["wrong"] > PROBLEMS_SHOWN:
-            console.print(Text(f"… {told['wrong'] - PROBLEMS_SHOWN:,} more", QUIET))
+        problems(told["problems"], told["report"], PROBLEMS_SHOWN)
         return
     left = [f"{told[name]:,} {word}" for name, word in (("not_booked", "not booked yet"), ("of_nothing", "of nothing"))
             if told[name]]  # fmt: skip

@@ -16,29 +16,16 @@ from pydantic import ValidationError
 from contracts.statement import BookedEntry
 from contracts.values import MAX_AMOUNT_MINOR
 from shared.money import decimals
+from shared.problems import Problems
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_ENTRIES: Final = 50_000
 """Of one file: a thousand messages. A larger one is several."""
-MAX_PROBLEMS: Final = 1_000
-"""Listed; all are counted."""
-MAX_SHOWN: Final = 40
-"""Characters of a wrong value in the report."""
 MAX_FIELD: Final = 4_000
 """Characters of one field; the longest that ISO 20022 has are 500, several of them in a row 2,000."""
 _AMOUNT: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{0,5}))?")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 _BLANK: Final = re.compile(r"\s+")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong where: `place` is an element's path or a column, `line` 0 when it is the whole file."""
-
-    line: int
-    place: str
-    value: str
-    why: str
 
 
 class Broken(Exception):
@@ -72,13 +59,7 @@ class Found:
     """Announced and not booked yet: the bank will tell of it again."""
     of_nothing: int = 0
     """Booked with an amount of zero: nothing moved."""
-    problems: list[Problem] = field(default_factory=list)
-    wrong: int = 0
-
-    def add(self, line: int, place: str, value: Any, why: str) -> None:
-        self.wrong += 1
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(line, place, shortened(value), why))
+    problems: Problems = field(default_factory=Problems)
 
 
 class Reader(Protocol):
@@ -104,7 +85,7 @@ class Seen:
         self._bytes += len(chunk)
         self._hash.update(chunk)
         if self._bytes > MAX_BYTES:
-            found.add(0, "", "", f"too large: a file has at most {MAX_BYTES // 1024 // 1024} MB")
+            found.problems.add(0, "", "", f"too large: a file has at most {MAX_BYTES // 1024 // 1024} MB")
             raise Broken
 
     @property
@@ -114,20 +95,13 @@ class Seen:
     def entry(self, line: int, found: Found) -> None:
         self._entries += 1
         if self._entries > MAX_ENTRIES:
-            found.add(line, "", "", f"too many entries: a file has at most {MAX_ENTRIES:,}; make it several")
+            found.problems.add(line, "", "", f"too many entries: a file has at most {MAX_ENTRIES:,}; make it several")
             raise Broken
 
     def times(self, account: str, name: str) -> int:
         """How often this account's entry of this name was there, this time included."""
         count = self._names[account, name] = self._names.get((account, name), 0) + 1
         return count
-
-
-def shortened(value: Any) -> str:
-    """As text that any terminal and database can take."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: MAX_SHOWN + 1])
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def plain(text: str, most: int) -> str:
