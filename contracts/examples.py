@@ -98,12 +98,9 @@ from contracts.order import (
     SettleRefund,
 )
 from contracts.payment import (
-    AcceptDifference,
     AttemptOverdue,
     AuthorizePayment,
     DisputeOutcome,
-    MatchSettlement,
-    NoteUnsettled,
     PaymentAuthorized,
     PaymentDeclined,
     PaymentPending,
@@ -119,6 +116,7 @@ from contracts.payment import (
 )
 from contracts.product import DescribeProduct, Supply
 from contracts.saga import OperateRun, RunOverdue
+from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from contracts.shortage import (
     AlternativesOffered,
     AmendShipment,

@@ -35,7 +35,7 @@ ELSEWHERE: Final = {
     "stock": "services.ops.stock:app",
     "feed": "services.ops.feed:app",
     "ledger": "services.ops.ledger:app",
-    "reconcile": "services.payment.desk:app",
+    "reconcile": "services.payment.settlement.desk:app",
     "statement": "services.payment.banking.desk:app",
     "maintain": "services.ops.maintain:app",
     "contracts": "services.documents:app",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid5
 
-from services.payment.settlement import GRACE_DAYS, Tariff
+from services.payment.settlement.comparing import GRACE_DAYS, Tariff
 from shared.machine import Machine
 
 

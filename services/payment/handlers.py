@@ -42,7 +42,7 @@ from services.payment.domain import (
 )
 from services.payment.late import LATE
 from services.payment.provider.port import Notices
-from services.payment.settling import hear_settlements
+from services.payment.settlement.handlers import hear_settlements
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS, WEBHOOKS
 from shared.consumer import Answer, Consumer, Moment, NotYet, do_key_of
 from shared.frozen import replace

@@ -10,7 +10,7 @@ from services.payment.domain import PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
-from services.payment.settlement import GRACE_DAYS, tariffs_of
+from services.payment.settlement.comparing import GRACE_DAYS, tariffs_of
 from shared.settings import ServiceSettings
 
 SANDBOX, STRIPE, BANK = "sandbox", "stripe", "bank"

@@ -27,7 +27,7 @@ from services.payment.domain import (
 )
 from services.payment.ledger import SIDES, Transfer
 from services.payment.schema import METADATA, SCHEMA
-from services.payment.settlement_tables import SETTLEMENT_MACHINES, SETTLEMENT_TABLES
+from services.payment.settlement.tables import SETTLEMENT_MACHINES, SETTLEMENT_TABLES
 from shared.machine import Machine
 from shared.schema import created, instants, states_check
 from shared.table import Discipline, Table

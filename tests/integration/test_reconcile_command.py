@@ -20,7 +20,7 @@ from contracts.message import Kind, Message
 from contracts.payment import AuthorizePayment, RefundPayment
 from services.payment.provider.port import Settled
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
-from services.payment.statement import COLUMNS
+from services.payment.settlement.reading import COLUMNS
 from services.sandbox.environment import Environment
 from shared.envelope import head_of
 from shared.ids import new_id

@@ -11,10 +11,12 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.payment import MAX_UNSETTLED, AcceptDifference, AuthorizePayment, MatchSettlement, NoteUnsettled
+from contracts.payment import AuthorizePayment
+from contracts.settlement import MAX_UNSETTLED, AcceptDifference, MatchSettlement, NoteUnsettled
 from services.payment.ledger import Account, EntryKind
-from services.payment.settlement import PAGE_LINES, Class, Line, LineKind, Settlement, Tariff, line_key, page_key
-from services.payment.settlement_tables import DIFFERENCES, LINES, SETTLEMENTS
+from services.payment.settlement.comparing import Tariff
+from services.payment.settlement.lines import PAGE_LINES, Class, Line, LineKind, Settlement, line_key, page_key
+from services.payment.settlement.tables import DIFFERENCES, LINES, SETTLEMENTS
 from services.payment.tables import TRANSFERS
 from shared.store import Changes
 from tests.support.books import balances, ledger_is_wrong

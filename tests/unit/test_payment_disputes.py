@@ -5,13 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.payment import (
-    DisputeOutcome,
-    PaymentRefunded,
-    PaymentRefundRefused,
-    PaymentReleased,
-    ProviderDisputed,
-)
+from contracts.payment import DisputeOutcome, PaymentRefunded, PaymentRefundRefused, PaymentReleased, ProviderDisputed
 from services.payment.domain import PaymentState
 from services.payment.tables import CHARGEBACK_REVERSALS, CHARGEBACKS
 from tests.support.preparing_provider import PreparingProvider

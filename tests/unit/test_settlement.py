@@ -5,9 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from contracts.payment import AcceptDifference, AuthorizePayment, MatchSettlement, NoteUnsettled, RefundPayment
+from contracts.payment import AuthorizePayment, RefundPayment
+from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from services.payment.ledger import Account, EntryKind, Transfer
-from services.payment.settlement import (
+from services.payment.settlement.comparing import Tariff, compare, compare_unsettled, pair, signed, tariffs_of
+from services.payment.settlement.lines import (
     Class,
     Difference,
     DifferenceState,
@@ -16,16 +18,10 @@ from services.payment.settlement import (
     LineState,
     Settlement,
     SettlementState,
-    Tariff,
-    compare,
-    compare_unsettled,
     line_key,
     page_key,
-    pair,
-    signed,
-    tariffs_of,
 )
-from services.payment.settlement_tables import DIFFERENCES, LINES, SETTLEMENTS
+from services.payment.settlement.tables import DIFFERENCES, LINES, SETTLEMENTS
 from services.payment.tables import TRANSFERS
 from shared.store import Changes
 from tests.support.books import balances

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from contracts.values import MAX_AMOUNT_MINOR
 from services.payment.provider.port import Settled
-from services.payment.settlement import COMES_IN, LineKind
+from services.payment.settlement.lines import COMES_IN, LineKind
 from shared.money import decimals
 from shared.problems import Problems
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from services.payment.provider.port import Settled
-from services.payment.settlement import LineKind
-from services.payment.statement import COLUMNS, of_provider, read
+from services.payment.settlement.lines import LineKind
+from services.payment.settlement.reading import COLUMNS, of_provider, read
 from shared.problems import Problem
 
 HEADER = ",".join(COLUMNS)
@@ -97,10 +97,10 @@ def test_a_statement_broken_in_the_middle_says_where(broken: bytes, row: int, wh
 
 
 def test_a_statement_has_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.payment.statement.MAX_ROWS", 1)
+    monkeypatch.setattr("services.payment.settlement.reading.MAX_ROWS", 1)
     (found,) = problems(GOOD, REFUND)
     assert (found.row, "too many rows" in found.why) == (3, True)
-    monkeypatch.setattr("services.payment.statement.MAX_BYTES", 10)
+    monkeypatch.setattr("services.payment.settlement.reading.MAX_BYTES", 10)
     (found,) = problems(GOOD)
     assert (found.row, "too large" in found.why) == (0, True)
 

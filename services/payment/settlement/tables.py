@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from services.payment.ledger import EntryKind
 from services.payment.schema import METADATA
-from services.payment.settlement import (
+from services.payment.settlement.lines import (
     DIFFERENCE,
     LINE,
     SETTLEMENT,

@@ -14,17 +14,18 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from contracts.payment import MAX_UNSETTLED, AcceptDifference, NoteUnsettled
+from contracts.settlement import MAX_UNSETTLED, AcceptDifference, NoteUnsettled
 from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.told import QUIET, amount, console, many, plain, problems, shown, table, tell_json
 from services.ops.wishes import decide, hand_over, tell, who, worded
-from services.payment import statement as statements
 from services.payment.ledger import SIDES, EntryKind, Transfer
 from services.payment.provider.port import Settled, SettlementsUnavailable
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
-from services.payment.settlement import GRACE_DAYS, Class, compare_unsettled
-from services.payment.staging import Staged, stage, unsettled
-from services.payment.statement import Statement, earliest
+from services.payment.settlement import reading as reports
+from services.payment.settlement.comparing import GRACE_DAYS, compare_unsettled
+from services.payment.settlement.lines import Class
+from services.payment.settlement.reading import Statement, earliest
+from services.payment.settlement.staging import Staged, stage, unsettled
 
 app = typer.Typer(
     add_completion=False, invoke_without_command=True, help="Settlements of payment providers, against the ledger."
@@ -192,17 +193,17 @@ async def _statement(file: str, provider: str, since: datetime | None) -> tuple[
     if file:
         try:
             with Path(file).open("rb") as opened:  # noqa: ASYNC230 - nobody else waits
-                body = opened.read(statements.MAX_BYTES + 1)
+                body = opened.read(reports.MAX_BYTES + 1)
         except OSError as trouble:
             raise fail(f"{file} cannot be read: {trouble.strerror}") from trouble
-        statement = statements.read(body)
+        statement = reports.read(body)
         return statement, since or earliest(statement.lines) or datetime.now(UTC)
     since = since or await _since(provider)
     try:
         settled = await _asked(provider, since)
     except SettlementsUnavailable as away:
         raise fail(f"{provider} did not tell its settlements: {away}") from None
-    return statements.of_provider(settled), since
+    return reports.of_provider(settled), since
 
 
 async def _asked(provider: str, since: datetime) -> Sequence[Settled]:

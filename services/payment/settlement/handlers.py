@@ -6,15 +6,24 @@ Matching books what needs nobody's word: the agreed fee of a payment, and the pa
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from contracts.payment import AcceptDifference, MatchSettlement, NoteUnsettled
+from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from contracts.story import StoryFact
 from services.payment.case import Contradiction
 from services.payment.domain import PaymentPolicy
 from services.payment.ledger import EntryKind, Transfer, transfer
-from services.payment.settlement import (
+from services.payment.settlement.comparing import (
+    OPPOSITE,
+    all_ended,
+    compare,
+    compare_unsettled,
+    difference,
+    difference_key,
+    expected_fee,
+    pair,
+)
+from services.payment.settlement.lines import (
     DIFFERENCE,
     LINE,
-    OPPOSITE,
     SETTLED_KINDS,
     SETTLEMENT,
     Class,
@@ -23,16 +32,9 @@ from services.payment.settlement import (
     Line,
     LineKind,
     LineState,
-    all_ended,
-    compare,
-    compare_unsettled,
-    difference,
-    difference_key,
-    expected_fee,
     page_key,
-    pair,
 )
-from services.payment.settlement_tables import DIFFERENCES, LINES, SETTLEMENTS
+from services.payment.settlement.tables import DIFFERENCES, LINES, SETTLEMENTS
 from services.payment.tables import PAYMENTS, TRANSFERS
 from shared.consumer import Consumer, Moment, NotYet
 from shared.frozen import replace

@@ -13,10 +13,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.payment import MatchSettlement
+from contracts.settlement import MatchSettlement
 from services.payment.schema import SCHEMA
-from services.payment.settlement import PAGE_LINES, line_key, page_key
-from services.payment.statement import Stated, Statement, same
+from services.payment.settlement.lines import PAGE_LINES, line_key, page_key
+from services.payment.settlement.reading import Stated, Statement, same
 from shared.envelope import head_of
 from shared.ids import new_id
 
