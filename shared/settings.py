@@ -8,10 +8,26 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class ServiceSettings(BaseModel):
-    """What every service needs; a service adds its own by inheriting."""
+class Settings(BaseModel):
+    """Read from the environment by `load`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def load(cls, service: str, environ: Mapping[str, str] | None = None) -> Self:
+        """Raises pydantic's ValidationError, which names what is missing."""
+        environ = os.environ if environ is None else environ
+        found: dict[str, str] = {}
+        for name in cls.model_fields:
+            for key in (f"{service}_{name}".upper(), name.upper()):
+                if environ.get(key):
+                    found[name] = environ[key]
+                    break
+        return cls.model_validate(found)
+
+
+class ServiceSettings(Settings):
+    """What every service needs; a service adds its own by inheriting."""
 
     database_url: Annotated[str, Field(min_length=1, repr=False)]
     amqp_url: Annotated[str, Field(min_length=1, repr=False)]
@@ -25,15 +41,3 @@ class ServiceSettings(BaseModel):
     """AMQP messages waiting in the process; a pack counts as one."""
     retry_for_s: Annotated[float, Field(gt=0)] = 600.0
     """How long a message may wait for what it is about before it is refused or parked."""
-
-    @classmethod
-    def load(cls, service: str, environ: Mapping[str, str] | None = None) -> Self:
-        """Raises pydantic's ValidationError, which names what is missing."""
-        environ = os.environ if environ is None else environ
-        found: dict[str, str] = {}
-        for name in cls.model_fields:
-            for key in (f"{service}_{name}".upper(), name.upper()):
-                if environ.get(key):
-                    found[name] = environ[key]
-                    break
-        return cls.model_validate(found)

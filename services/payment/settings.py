@@ -11,7 +11,7 @@ from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
 from services.payment.settlement.comparing import GRACE_DAYS, tariffs_of
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, Settings
 
 SANDBOX, STRIPE, BANK = "sandbox", "stripe", "bank"
 DAYS_TO_PAY = {"transfer": 5 * 86_400.0, "bnpl": 3 * 86_400.0}
@@ -39,28 +39,39 @@ class Clients:
         return frozenset(name for name, client in self.found.items() if client.prepares)
 
 
-class PaymentSettings(ServiceSettings):
+class ProviderSettings(Settings):
+    """Which providers there are and how they are asked: for the service, and for commands that ask one themselves."""
+
     provider_url: str = ""
     """The sandbox provider's; empty: there is none."""
-    webhook_url: str = ""
-    """Where the sandbox provider reaches our webhook door; empty when it can't, then only asking again tells."""
     webhook_secret: Annotated[str, Field(repr=False)] = ""
     stripe_api_key: Annotated[str, Field(repr=False)] = ""
     """Empty: no Stripe."""
     stripe_webhook_secret: Annotated[str, Field(repr=False)] = ""
     stripe_url: str = "https://api.stripe.com"
-    payment_methods: str = ""
-    """Who moves the money of which method, as ``card=stripe,transfer=bank``; of every other, the first provider."""
     provider_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     provider_calls_at_once: Annotated[int, Field(ge=1, le=500)] = 16
+    settled_within_days: Annotated[int, Field(ge=0)] = GRACE_DAYS
+    """How long a provider may take to settle what it did; later, it is listed as missing."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Providers that are set up; the first is everybody's who is not named."""
+        found = {SANDBOX: self.provider_url, STRIPE: self.stripe_api_key, BANK: BANK}  # a bank asks for nothing
+        return tuple(name for name, is_there in found.items() if is_there)
+
+
+class PaymentSettings(ServiceSettings, ProviderSettings):
+    webhook_url: str = ""
+    """Where the sandbox provider reaches our webhook door; empty when it can't, then only asking again tells."""
+    payment_methods: str = ""
+    """Who moves the money of which method, as ``card=stripe,transfer=bank``; of every other, the first provider."""
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
     pending_wait_s_by_method: str = ""
     """Exceptions, as ``transfer=432000,bnpl=259200``; these two have those days unless it says otherwise."""
-    settled_within_days: Annotated[int, Field(ge=0)] = GRACE_DAYS
-    """How long a provider may take to settle what it did; later, it is listed as missing."""
     tariffs: str = ""
     """What providers take for a payment, in hundredths of a percent and minor units: ``sandbox=140+25,other=290``."""
 
@@ -78,12 +89,6 @@ class PaymentSettings(ServiceSettings):
         if self.tariffs:
             tariffs_of(self.tariffs)
         return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Providers that are set up; the first is everybody's who is not named."""
-        found = {SANDBOX: self.provider_url, STRIPE: self.stripe_api_key, BANK: BANK}  # a bank asks for nothing
-        return tuple(name for name, is_there in found.items() if is_there)
 
     @property
     def methods(self) -> Mapping[str, str]:
@@ -121,7 +126,7 @@ def _pairs(said: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in parts}
 
 
-def clients(settings: PaymentSettings) -> Clients:
+def clients(settings: ProviderSettings) -> Clients:
     made = Clients()
     if SANDBOX in settings.names:
         sandbox = SandboxProvider(

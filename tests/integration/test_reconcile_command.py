@@ -260,7 +260,8 @@ async def test_what_cannot_be_asked_is_said(desk: Desk) -> None:
         (("import",), "give a file"),
         (("import", "x.csv", "--from-provider"), "give a file"),
         (("import", "nowhere.csv"), "cannot be read"),
-        (("import", "--from-provider", "--provider", "other"), "cannot be asked"),
+        (("import", "--from-provider", "--provider", "other"), "other is not set up: there are sandbox, bank"),
+        (("import", "--from-provider", "--provider", "bank"), "bank cannot be asked; import its file"),
         (("accept", "x"), "no id of a difference"),
         (("accept", str(new_id()), "--yes"), "no difference has the id"),
     ):

@@ -51,7 +51,6 @@ Act = Callable[[Quoted, Entry, Rows, Moment, PaymentPolicy], list[Says]]
 
 def hear_statements(payment: Consumer, policy: PaymentPolicy) -> None:
     """Register what is heard of statements."""
-    policy = replace(policy, provider="bank")  # who is told to have said it, in the order's story
 
     @payment.hears(BookStatement, needs=_named, then=_behind)
     def book_statement(command: BookStatement, rows: Rows, moment: Moment) -> list[Says]:

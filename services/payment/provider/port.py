@@ -7,7 +7,7 @@ the same key, or reads the payment by its id. "Not found" is `Unknown` too, for 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 WEBHOOK_BODY_LIMIT = 64 * 1024  # bytes; a notice is a few kB, and the body is read before it can be trusted
 
@@ -164,6 +164,7 @@ class Settled:
     occurred_at: datetime
 
 
+@runtime_checkable
 class Settlements(Protocol):
     async def list_settlements(self, since: datetime) -> Sequence[Settled]:
         """What was booked since then, oldest first. Raises `SettlementsUnavailable`: part of a list is no list."""

@@ -3,15 +3,14 @@ running service matches it, and what differs waits here until a person accepts t
 """
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
+from pydantic import ValidationError
 from rich.text import Text
 
 from contracts.settlement import MAX_UNSETTLED, AcceptDifference, NoteUnsettled
@@ -19,10 +18,10 @@ from services.ops.places import BY_SERVICE, fail, reading, rows
 from services.ops.told import QUIET, amount, console, many, plain, problems, shown, table, tell_json
 from services.ops.wishes import decide, hand_over, tell, who, worded
 from services.payment.ledger import SIDES, EntryKind, Transfer
-from services.payment.provider.port import Settled, SettlementsUnavailable
-from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
+from services.payment.provider.port import Settled, Settlements, SettlementsUnavailable
+from services.payment.settings import ProviderSettings, clients
 from services.payment.settlement import reading as reports
-from services.payment.settlement.comparing import GRACE_DAYS, compare_unsettled
+from services.payment.settlement.comparing import compare_unsettled
 from services.payment.settlement.lines import Class
 from services.payment.settlement.reading import Statement, earliest
 from services.payment.settlement.staging import Staged, stage, unsettled
@@ -207,28 +206,25 @@ async def _statement(file: str, provider: str, since: datetime | None) -> tuple[
 
 
 async def _asked(provider: str, since: datetime) -> Sequence[Settled]:
-    match provider:
-        case "sandbox" if url := _setting("PROVIDER_URL"):
-            async with SandboxProvider(SandboxProviderSettings(url)) as sandbox:
-                return await sandbox.list_settlements(since)
-        case "stripe" if api_key := _setting("STRIPE_API_KEY"):
-            # importing it takes as long as everything else together: only for who uses it
-            from services.payment.provider.stripe import StripeProvider, StripeProviderSettings
-
-            settings = StripeProviderSettings(api_key)
-            if url := _setting("STRIPE_URL"):
-                settings = replace(settings, url=url)
-            async with StripeProvider(settings) as client:
-                return await client.list_settlements(since)
-        case "sandbox" | "stripe":
-            raise fail(f"to be set: {'PAYMENT_PROVIDER_URL' if provider == 'sandbox' else 'PAYMENT_STRIPE_API_KEY'}")
-        case _:
-            raise fail(f"{provider} cannot be asked; import its file")
+    found = clients(_settings()).found
+    if (client := found.get(provider)) is None:
+        raise fail(f"{provider} is not set up: there are {', '.join(found)}")
+    if not isinstance(client, Settlements):
+        raise fail(f"{provider} cannot be asked; import its file")
+    await client.__aenter__()
+    try:
+        return await client.list_settlements(since)
+    finally:
+        await client.close()
 
 
-def _setting(name: str) -> str:
-    """As the service reads it."""
-    return os.environ.get(f"PAYMENT_{name}") or os.environ.get(name, "")
+def _settings() -> ProviderSettings:
+    """As the service reads them."""
+    try:
+        return ProviderSettings.load("payment")
+    except ValidationError as invalid:
+        error = invalid.errors(include_url=False)[0]
+        raise fail(f"PAYMENT_{error['loc'][0]}".upper() + f": {error['msg']}") from None
 
 
 async def _since(provider: str) -> datetime:
@@ -287,7 +283,7 @@ def _unsettled(row: Mapping[Any, Any]) -> dict[str, Any]:
         row["id"], row["order_id"], row["occurred_at"], row["currency"], debit, credit, row["amount_minor"],
         EntryKind(row["kind"]), "", row["provider"],
     )  # fmt: skip
-    found = compare_unsettled(ours, datetime.now(UTC), _grace_days())
+    found = compare_unsettled(ours, datetime.now(UTC), _settings().settled_within_days)
     return {
         "kind": found.kind,
         "movement": row["kind"],
@@ -298,13 +294,6 @@ def _unsettled(row: Mapping[Any, Any]) -> dict[str, Any]:
         "ours_minor": found.ours_minor,
         "occurred_at": row["occurred_at"],
     }
-
-
-def _grace_days() -> int:
-    given = _setting("SETTLED_WITHIN_DAYS") or str(GRACE_DAYS)
-    if not given.isdecimal():
-        raise fail("PAYMENT_SETTLED_WITHIN_DAYS is not a number of days")
-    return int(given)
 
 
 async def _one(id_: UUID) -> dict[str, Any] | None:
