@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.ops.rules import Rule, rules
+from services.ops.rules import rules
+from services.ops.rules.rule import Rule
 from shared.provision import sqlalchemy_url
 
 EXAMPLES: Final = 5

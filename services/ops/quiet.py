@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.ops.rules import SCHEMAS
+from services.ops.rules.rule import SCHEMAS
 from shared.provision import sqlalchemy_url
 
 LOOKS: Final = 3

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from services.ops.invariants import Invariant, all_hold, ask
 from services.ops.places import BY_SERVICE, reading
-from services.ops.rules import LEDGER
+from services.ops.rules.stock import LEDGER
 from services.ops.told import console, many, table, tell_json
 
 PROVED_WITHIN_S: Final = 1800.0

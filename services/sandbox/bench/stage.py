@@ -19,7 +19,7 @@ from contracts.catalogue import COMMANDS
 from contracts.inventory import ReceiveStock
 from services.ops.invariants import Invariant, Seen, check, fetch_books
 from services.ops.quiet import until_quiet
-from services.ops.rules import SCHEMAS
+from services.ops.rules.rule import SCHEMAS
 from services.sandbox.bench.child import child
 from services.sandbox.bench.cpu import Meter
 from services.sandbox.bench.load import Plan
