@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SchemaItem
 
 from services.payment.banking.tables import STATEMENT_MACHINES, STATEMENT_TABLES
 from services.payment.domain import (
@@ -49,8 +50,19 @@ __all__ = [
 ]
 
 
-def _of_a_payment(name: str) -> sa.Column[Any]:
-    return sa.Column("order_id", sa.Uuid, sa.ForeignKey("payments.payments.order_id", name=name), nullable=False)
+def _money(row: str, machine: Machine[Any]) -> tuple[SchemaItem, ...]:
+    """What every row of money has: whose it is, how much, and a life. `row` with its article: ``a_capture``."""
+    payment = sa.ForeignKey("payments.payments.order_id", name=f"{row}_is_of_a_payment")
+    return (
+        sa.Column("order_id", sa.Uuid, payment, nullable=False),
+        sa.Column("amount_minor", sa.BigInteger, nullable=False),
+        sa.Column("currency", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *instants(),
+        states_check(machine, "state"),
+        sa.CheckConstraint("amount_minor > 0", name=f"{row.partition('_')[2]}_is_positive"),
+    )
 
 
 PAYMENTS: Final = Table(
@@ -104,15 +116,8 @@ AUTHORIZATIONS: Final = Table(
         "authorizations",
         METADATA,
         sa.Column("id", sa.Uuid, primary_key=True),
-        _of_a_payment("an_authorization_is_of_a_payment"),
-        sa.Column("amount_minor", sa.BigInteger, nullable=False),
-        sa.Column("currency", sa.Text, nullable=False),
+        *_money("an_authorization", AUTHORIZATION),
         sa.Column("provider_payment_id", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(AUTHORIZATION, "state"),
-        sa.CheckConstraint("amount_minor > 0", name="authorization_is_positive"),
         sa.Index(
             "one_live_authorization_per_order",
             "order_id",
@@ -133,14 +138,7 @@ CAPTURES: Final = Table(
         "captures",
         METADATA,
         sa.Column("id", sa.Uuid, primary_key=True),
-        _of_a_payment("a_capture_is_of_a_payment"),
-        sa.Column("amount_minor", sa.BigInteger, nullable=False),
-        sa.Column("currency", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(CAPTURE, "state"),
-        sa.CheckConstraint("amount_minor > 0", name="capture_is_positive"),
+        *_money("a_capture", CAPTURE),
         # capturing at once takes the whole amount: a second capture would be a second charge
         sa.Index("one_capture_per_order", "order_id", unique=True),
     ),
@@ -155,17 +153,10 @@ REFUNDS: Final = Table(
         "refunds",
         METADATA,
         sa.Column("refund_id", sa.Uuid, primary_key=True),
-        _of_a_payment("a_refund_is_of_a_payment"),
-        sa.Column("amount_minor", sa.BigInteger, nullable=False),
-        sa.Column("currency", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
+        *_money("a_refund", REFUND),
         sa.Column("command_key", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("refusal", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(REFUND, "state"),
-        sa.CheckConstraint("amount_minor > 0", name="refund_is_positive"),
         sa.Index("refunds_of_an_order", "order_id"),
     ),
     key=("refund_id",),
@@ -179,16 +170,9 @@ CHARGEBACKS: Final = Table(
         "chargebacks",
         METADATA,
         sa.Column("id", sa.Uuid, primary_key=True),
-        _of_a_payment("a_chargeback_is_of_a_payment"),
+        *_money("a_chargeback", CHARGEBACK),
         sa.Column("dispute_id", sa.Text, nullable=False),
-        sa.Column("amount_minor", sa.BigInteger, nullable=False),
-        sa.Column("currency", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(CHARGEBACK, "state"),
-        sa.CheckConstraint("amount_minor > 0", name="chargeback_is_positive"),
         sa.Index("chargebacks_of_an_order", "order_id"),
     ),
     key=("id",),
@@ -202,14 +186,7 @@ CHARGEBACK_REVERSALS: Final = Table(
         "chargeback_reversals",
         METADATA,
         sa.Column("id", sa.Uuid, primary_key=True),
-        _of_a_payment("a_reversal_is_of_a_payment"),
-        sa.Column("amount_minor", sa.BigInteger, nullable=False),
-        sa.Column("currency", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        *instants(),
-        states_check(CHARGEBACK_REVERSAL, "state"),
-        sa.CheckConstraint("amount_minor > 0", name="reversal_is_positive"),
+        *_money("a_reversal", CHARGEBACK_REVERSAL),
     ),
     key=("id",),
     discipline=Discipline.VERSIONED,

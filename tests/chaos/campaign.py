@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from services.ops.invariants import Invariant, Seen, check, fetch_books
 from services.ops.quiet import until_quiet
+from tests.chaos.clock import due
 from tests.chaos.stockroom import INSTEAD, Stockroom
 from tests.support.processes import System
 from tests.support.proxy import Proxy
@@ -205,7 +206,7 @@ class Campaign:
             next_at = max(
                 next_at + 1 / self.rate_per_s, time.monotonic() - 1.0
             )  # a pause is not made up for in a burst
-            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+            await due(next_at)
         await asyncio.gather(*saying)
 
     async def _shop(self, number: int) -> None:

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from tests.chaos.clock import lasts
 from tests.support.shopping import deliver_goods, say_to_inventory
 from tests.support.until import until
 
@@ -93,7 +94,7 @@ class Stockroom:
             elif beat % 4 == 3:
                 await self._report("delta", PLENTIFUL, self.backordered, self.chance.randint(1, 2))
             self.hear()
-            await asyncio.sleep(BEAT_S)
+            await lasts(BEAT_S)
 
     async def close(self) -> None:
         """The last count finds nothing, there is enough elsewhere for whoever waits, and everybody has answered."""
@@ -157,7 +158,7 @@ class Stockroom:
         if chance % 5 == 0:
             self.said["customers silent"] += 1
             return
-        await asyncio.sleep(ANSWERS_AFTER_S[chance // 5 % len(ANSWERS_AFTER_S)])
+        await lasts(ANSWERS_AFTER_S[chance // 5 % len(ANSWERS_AFTER_S)])
         for number in range(1 + chance % 2):
             choice = ("wait", "refund", "substitute")[(chance // 25 + number) % 3]
             answer = {"order_id": told["order_id"], "shortage_id": told["detail"]["shortage_id"], "choice": choice}

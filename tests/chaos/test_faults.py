@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from tests.chaos.campaign import ROUNDS, Campaign, Place
+from tests.chaos.clock import lasts
 from tests.support.processes import SERVICES
 
 DOWN_S: Final = 1.0
@@ -15,11 +16,6 @@ FROZEN_S: Final = 3.0 if ROUNDS == 1 else 20.0
 """In the long version longer than the heartbeat: the broker gives the consumer up while it sleeps."""
 NETWORK_S: Final = 3.0 if ROUNDS == 1 else 25.0
 MUST_BE_CONFIRMED: Final = 0.95
-
-
-async def lasts(seconds: float) -> None:
-    """A fault's own duration: the one thing here that is waited for by the clock."""
-    await asyncio.sleep(seconds)
 
 
 async def test_sigkill_of_every_service(place: Place) -> None:

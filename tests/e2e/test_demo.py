@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.until import until
+
 ROOT = Path(__file__).parents[2]
 DEMO_S = 280
 LATER = {
@@ -86,9 +88,7 @@ async def test_interrupted_it_leaves_nothing_running(own_servers: dict[str, str]
         running.send_signal(signal.SIGINT)
         await running.communicate()
     assert running.returncode == 130
-    async with asyncio.timeout(30):
-        while _marked(mark):  # noqa: ASYNC110 - the servers' keeper ends last, and tells nobody
-            await asyncio.sleep(0.1)
+    await until(lambda: not _marked(mark), lambda: f"the servers' keeper ends last; there are {_marked(mark)}")
 
 
 def _marked(mark: str) -> list[str]:
