@@ -37,12 +37,14 @@ def wait_for_capture(case: Case) -> None:
 
 def open_chargeback(case: Case) -> None:
     """Once; how it ended may be known already."""
+    _must_fit(case)
     if _standing(case) is None:
         _take(case, ChargebackState.OPEN)
         _tell(case, "charged_back")
 
 
 def lose(case: Case) -> None:
+    _must_fit(case)
     standing = _standing(case)
     if standing is None:
         _take(case, ChargebackState.LOST)
@@ -55,7 +57,9 @@ def lose(case: Case) -> None:
 
 def win(case: Case) -> None:
     """The money is ours again: a row of its own, as the taking was."""
+    _must_fit(case)
     told, standing = _told(case), _standing(case)
+    amount_minor = told.amount_minor if standing is None else standing.amount_minor
     if standing is None:
         won = _row(case, ChargebackState.WON)
         case.rows.put(won)
@@ -68,9 +72,7 @@ def win(case: Case) -> None:
         case.book(EntryKind.CHARGEBACK_REVERSED, standing.amount_minor, standing.id)
         _win_back(case, standing.amount_minor)
     id_ = chargeback_id(case.payment.order_id, told.dispute_id)
-    case.rows.put(
-        ChargebackReversal(id_, case.payment.order_id, told.amount_minor, told.currency, ReversalState.REVERSED)
-    )
+    case.rows.put(ChargebackReversal(id_, case.payment.order_id, amount_minor, told.currency, ReversalState.REVERSED))
     _tell(case, "chargeback_reversed")
 
 
@@ -88,17 +90,21 @@ def _win_back(case: Case, amount_minor: int) -> None:
 def _take(case: Case, state: ChargebackState) -> None:
     payment, told = case.payment, _told(case)
     disputed_minor = payment.disputed_minor + told.amount_minor
-    if told.currency != payment.currency or told.amount_minor > payment.captured_minor:
-        raise Contradiction(
-            f"dispute {told.dispute_id}: {told.amount_minor} {told.currency} of a payment of which"
-            f" {payment.captured_minor} {payment.currency} were captured"
-        )
     if disputed_minor > payment.captured_minor:  # disputed again, and we have not heard that the first was won
         raise NotYet(f"dispute {told.dispute_id}: {payment.disputed_minor} of {payment.captured_minor} are disputed")
     chargeback = _row(case, state)
     case.rows.put(chargeback)
     case.book(EntryKind.CHARGEBACK, chargeback.amount_minor, chargeback.id)
     case.set(disputed_minor=disputed_minor)
+
+
+def _must_fit(case: Case) -> None:
+    payment, told = case.payment, _told(case)
+    if told.currency != payment.currency or told.amount_minor > payment.captured_minor:
+        raise Contradiction(
+            f"dispute {told.dispute_id}: {told.amount_minor} {told.currency} of a payment of which"
+            f" {payment.captured_minor} {payment.currency} were captured"
+        )
 
 
 def _row(case: Case, state: ChargebackState) -> Chargeback:

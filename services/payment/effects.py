@@ -6,19 +6,26 @@ Nothing is raised for trouble of the outside. Not knowing is an outcome, and the
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from contracts.message import Message
 from contracts.payment import ProviderAnswered
 from services.payment.domain import UNKNOWN, Attempt, AttemptKind
 from services.payment.provider.port import (
+    Authorized,
     AuthorizeRequest,
+    Captured,
     CaptureRequest,
+    Declined,
+    Failed,
     Impossible,
     PaymentProvider,
+    Pending,
     ProviderAnswer,
     Refunded,
     RefundRequest,
     Unknown,
+    Voided,
     VoidRequest,
 )
 from services.payment.tables import ATTEMPTS
@@ -58,7 +65,7 @@ def payment_effect(providers: Providers, at_once: int = CallSettings.at_once) ->
         try:
             if (provider := providers.get(attempt.provider)) is None:
                 return _learned(attempt, Spoken(UNKNOWN, reason=f"no provider is set up as {attempt.provider!r}"))
-            told = spoken(await CALLS[attempt.kind](provider, attempt))
+            told = spoken(_fitting(attempt.kind, await CALLS[attempt.kind](provider, attempt)))
         except Exception as broken:  # noqa: BLE001 - an adapter's mistake must not lose the attempt: asked again, and seen
             told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
         return _learned(attempt, told)
@@ -122,6 +129,23 @@ async def refund(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
         if isinstance(stands, Refunded):
             return Impossible(answer.error, "refunded", stands.provider_payment_id)
     return answer
+
+
+FITTING: Final[Mapping[AttemptKind, tuple[type, ...]]] = {
+    AttemptKind.CONFIRM: (Captured, Authorized, Pending, Declined, Failed, Voided, Refunded),
+    AttemptKind.VOID: (Voided,),
+    AttemptKind.REFUND: (Refunded,),
+}
+"""What these calls may be answered, besides a refusal by name or not knowing; of the others any answer is one."""
+
+
+def _fitting(kind: AttemptKind, answer: ProviderAnswer) -> ProviderAnswer:
+    """An answer to something else must not be taken for what was asked: it was refused, or nothing is known yet."""
+    if kind not in FITTING or isinstance(answer, (*FITTING[kind], Impossible, Unknown)):
+        return answer
+    if isinstance(answer, Declined):
+        return Impossible(answer.reason, None, answer.provider_payment_id)
+    return Unknown(f"asked to {kind}, answered {type(answer).__name__.lower()}", answer.provider_payment_id)
 
 
 CALLS: dict[AttemptKind, Callable[[PaymentProvider, Attempt], Awaitable[ProviderAnswer]]] = {

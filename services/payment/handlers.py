@@ -303,8 +303,10 @@ def _void_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None
         return
     if told.outcome == IMPOSSIBLE:
         decisions.void_impossible(case, told.status)
-    else:
+    elif told.outcome == Word.VOIDED:
         decisions.free(case)
+    else:
+        raise Contradiction(f"attempt {attempt.id}: asked to void, answered {told.outcome}")
 
 
 def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
@@ -313,8 +315,10 @@ def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> No
     assert refund is not None
     if told.outcome == IMPOSSIBLE:
         decisions.refund_impossible(case, refund, told.status)
-    else:
+    elif told.outcome == Word.REFUNDED:
         decisions.refund_done(case, refund)
+    else:
+        raise Contradiction(f"attempt {attempt.id}: asked to refund, answered {told.outcome}")
 
 
 ANSWERED: Final = {

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from contracts.payment import DisputeOutcome, ProviderDisputed, ProviderNotified, ReceiveWebhook
-from services.payment.domain import UNKNOWN, Webhook, WebhookVerdict
+from services.payment.domain import UNKNOWN, Webhook, WebhookVerdict, Word
 from services.payment.provider.port import (
     WEBHOOK_BODY_LIMIT,
     BadNotice,
@@ -79,6 +79,8 @@ def told_by(notice: WebhookNotice) -> Notice:
     told = spoken(notice.answer)
     if told.word == UNKNOWN:
         raise BadNotice(told.reason)
+    if told.word == Word.PREPARED:
+        raise Uninteresting(f"{notice.id}: made there, and we know")
     try:
         order_id, attempt_id = UUID(notice.reference), UUID(notice.authorize_key)
     except ValueError:

@@ -7,7 +7,6 @@ from services.payment.provider.port import (
     Authorized,
     Captured,
     Declined,
-    Disputed,
     Failed,
     Impossible,
     Pending,
@@ -38,10 +37,6 @@ def spoken(answer: ProviderAnswer) -> Spoken:
             return Spoken(Word.AUTHORIZED, id_)
         case Captured(_, captured_minor, refunded_minor):
             return Spoken(Word.CAPTURED, id_, captured_minor=captured_minor, refunded_minor=refunded_minor)
-        case Prepared():
-            return Spoken(UNKNOWN, id_, "prepared, and not confirmed")
-        case Disputed(_, dispute_id, _, outcome):
-            return Spoken(UNKNOWN, id_, f"dispute {dispute_id} is {outcome}")
         case Pending():
             return Spoken(Word.PENDING, id_)
         case Declined(reason):

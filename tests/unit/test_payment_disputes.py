@@ -124,3 +124,17 @@ async def test_a_dispute_that_cannot_be_is_parked_for_a_person(till: Till, wrong
         await till.passes(hours=2)
         assert till.store.parked == {}
     assert stands(till) == ([], 0, 0)
+
+
+async def test_a_dispute_of_more_than_was_captured_cannot_be_won_either(till: Till) -> None:
+    with pytest.raises(AssertionError):
+        await till.hears(dispute(till, WON, 500_000, currency="JPY"))
+        await till.passes(hours=2)
+        assert till.store.parked == {}
+    assert stands(till) == ([], 0, 0)
+
+
+async def test_what_is_won_back_is_what_was_taken(till: Till) -> None:
+    await till.hears(dispute(till, OPEN, 700), dispute(till, WON, 900))
+    (row,) = till.store.rows(CHARGEBACK_REVERSALS)
+    assert (row.amount_minor, till.payment(ORDER).disputed_minor) == (700, 0)

@@ -21,8 +21,8 @@ from contracts.payment import (
     ReleasePayment,
 )
 from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
-from services.payment.effects import CallSettings, make_effect
-from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
+from services.payment.effects import CallSettings, make_effect, payment_effect
+from services.payment.provider.port import AuthorizeRequest, Captured, Declined, Prepared, ProviderAnswer, Refunded
 from services.payment.tables import AUTHORIZATIONS, CAPTURES, REFUNDS
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till, TwoStepProvider
@@ -451,6 +451,45 @@ async def test_a_provider_that_hangs_or_breaks_is_not_known() -> None:
         told = await make_effect({"sandbox": provider(till.clock)}, CallSettings(timeout_s=0.01)).perform(attempt)
         assert isinstance(told, ProviderAnswered)
         assert (told.outcome, told.reason) == ("unknown", why)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "word"),
+    [
+        (AttemptKind.REFUND, Declined("expired_card", "pay_1"), "impossible"),
+        (AttemptKind.REFUND, Captured("pay_1", 1000), "unknown"),
+        (AttemptKind.VOID, Refunded("pay_1", 1000), "unknown"),
+        (AttemptKind.CONFIRM, Prepared("pay_1"), "unknown"),
+    ],
+)
+async def test_an_answer_to_something_else_is_not_taken_for_what_was_asked(
+    till: Till, kind: AttemptKind, answer: ProviderAnswer, word: str
+) -> None:
+    class Strange(ScriptedProvider):
+        async def _strange(self, *_: object) -> ProviderAnswer:
+            return answer
+
+        authorize = capture = void = refund = find = _strange  # type: ignore[assignment]
+
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    (attempt,) = await till.takes()
+    told = await payment_effect({"sandbox": Strange(till.clock)}).perform(replace(attempt, kind=kind))
+    assert isinstance(told, ProviderAnswered) and told.outcome == word
+
+
+@pytest.mark.parametrize("kind", ["refund", "void"])
+async def test_what_no_refund_and_no_void_is_answered_is_for_a_person(till: Till, kind: str) -> None:
+    await authorized(till, "tok_ok" if kind == "refund" else "tok_pending")
+    if kind == "refund":
+        await till.hears(refund(1), keys=[REFUND])
+    else:
+        await till.hears(release(), keys=[RELEASE])
+    attempt = till.attempts(ORDER)[-1]
+    told = ProviderAnswered(order_id=ORDER, attempt_id=attempt.id, outcome="declined")
+    await till.hears(told)
+    (due,) = [due for due in till.store.due.values() if due.error]
+    assert f"asked to {kind}, answered declined" in due.error
+    assert till.answer(REFUND if kind == "refund" else RELEASE) is None
 
 
 async def test_released_by_another_saga_before_it_was_asked_for(till: Till) -> None:
