@@ -450,6 +450,7 @@ _PAYMENT: tuple[Message, ...] = (
     ),
     ProviderDisputed(
         notice_id="evt_0198",
+        provider="stripe",
         provider_payment_id="pi_0198",
         dispute_id="dp_0198",
         amount_minor=1250,

@@ -90,6 +90,8 @@ class ProviderNotified(Local, topic="payment.provider_notified", heard_by="payme
     attempt_id: UUID
     """The attempt that made the payment: known to us even before the call was answered."""
     notice_id: Annotated[str, Field(max_length=200)]
+    provider: Reference = "sandbox"
+    """Whose signature it bears: nobody is believed about another's payment. Older releases had no other."""
     status: Reference
     provider_payment_id: Annotated[str, Field(max_length=200)]
     reason: Annotated[str, Field(max_length=500)] = ""
@@ -120,6 +122,7 @@ class ProviderDisputed(Local, topic="payment.provider_disputed", heard_by="payme
     provider's own id says which payment it is."""
 
     notice_id: Annotated[str, Field(max_length=200)]
+    provider: Reference
     provider_payment_id: Annotated[str, Field(min_length=1, max_length=200)]
     dispute_id: Annotated[str, Field(min_length=1, max_length=200)]
     amount_minor: Annotated[int, Field(ge=1)]

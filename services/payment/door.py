@@ -20,7 +20,7 @@ def door(provider: str, reader: Notices, submit: Submit) -> Door:
         body = await request.read()
         try:
             told = came(provider, request.headers, body, datetime.now(UTC))
-            told_by(read(told, reader))
+            told_by(read(told, reader), provider)
         except BadSignature:
             return web.json_response({"error": "bad_signature"}, status=401)
         except BadNotice as bad:

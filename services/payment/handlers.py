@@ -124,6 +124,8 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
             raise NotYet(f"unknown payment {told.order_id}")
         if attempt is None or stored.attempt_id != attempt.id:
             raise Contradiction(f"notice {told.notice_id}: attempt {told.attempt_id} did not make this payment")
+        if stored.provider != told.provider:
+            raise Contradiction(f"notice {told.notice_id} of {told.provider} is about a payment of {stored.provider}")
         case = Case(stored, rows, moment, policy, Told(told.provider_payment_id, told.reason, told.captured_minor))
         for asked in _first_attempts(attempt.id, rows).values():
             if asked is not None and asked.state not in ENDED:
@@ -139,7 +141,8 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
     def provider_disputed(told: ProviderDisputed, rows: Rows, moment: Moment) -> list[StoryFact]:
         """The customer's bank takes money back, or gives it to us again; in any order, and any of it twice."""
         made = rows.where(AUTHORIZATIONS, "provider_payment_id", told.provider_payment_id)
-        stored = rows.get(PAYMENTS, made[0].order_id) if made else None
+        payments = [rows.get(PAYMENTS, one.order_id) for one in made]
+        stored = next((one for one in payments if one is not None and one.provider == told.provider), None)
         if stored is None:
             raise NotYet(f"dispute {told.dispute_id} is about no payment of ours: {told.provider_payment_id}")
         case = Case(stored, rows, moment, policy, Told(reason=told.reason, dispute=told))

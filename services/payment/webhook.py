@@ -65,17 +65,17 @@ def received(told: ReceiveWebhook, reader: Notices) -> tuple[Webhook, list[Notic
     notice_id, verdict, said = "", WebhookVerdict.HEARD, list[Notice]()
     try:
         notice = read(told, reader)
-        notice_id, said = notice.id, [told_by(notice)]
+        notice_id, said = notice.id, [told_by(notice, told.provider)]
     except Uninteresting:
         verdict = WebhookVerdict.UNINTERESTING
     body = base64.b64decode(told.body_base64).decode(errors="replace").replace("\0", "")
     return Webhook(id_of(told), told.provider, notice_id, told.headers, body, verdict, told.received_at), said
 
 
-def told_by(notice: WebhookNotice) -> Notice:
-    """A notice that is already trusted."""
+def told_by(notice: WebhookNotice, provider: str) -> Notice:
+    """A notice that is already trusted to be this provider's."""
     if isinstance(notice.answer, Disputed):
-        return _disputed(notice, notice.answer)
+        return _disputed(notice, notice.answer, provider)
     told = spoken(notice.answer)
     if told.word == UNKNOWN:
         raise BadNotice(told.reason)
@@ -89,6 +89,7 @@ def told_by(notice: WebhookNotice) -> Notice:
         order_id=order_id,
         attempt_id=attempt_id,
         notice_id=notice.id,
+        provider=provider,
         status=told.word,
         provider_payment_id=told.provider_payment_id,
         reason=told.reason,
@@ -97,10 +98,11 @@ def told_by(notice: WebhookNotice) -> Notice:
     )
 
 
-def _disputed(notice: WebhookNotice, dispute: Disputed) -> ProviderDisputed:
+def _disputed(notice: WebhookNotice, dispute: Disputed, provider: str) -> ProviderDisputed:
     try:
         return ProviderDisputed(
             notice_id=notice.id,
+            provider=provider,
             provider_payment_id=dispute.provider_payment_id,
             dispute_id=dispute.dispute_id,
             amount_minor=dispute.amount_minor,

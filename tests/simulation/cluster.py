@@ -327,11 +327,11 @@ class Cluster:
         """The provider posts a notice at one replica's door, and again if it is not answered."""
         notice = self.notices.pop(self.rng.randrange(len(self.notices)))
         replica = self.rng.choice([one for one in self.replicas if one.part.name == "payment"])
-        envelope = local_envelope(told_by(notice), "payment", self)
+        envelope = local_envelope(told_by(notice, "sandbox"), "payment", self)
         again = self.notices.append
         delivery = Delivery("payment", (envelope,), True, acked=lambda: None, lost=lambda: again(notice))
         self.trace(f"{replica.name} is told by the provider: {notice.type}")
-        replica.hear_local(told_by(notice), delivery)
+        replica.hear_local(told_by(notice, "sandbox"), delivery)
 
     def _beyond(self, destination: str, envelope: Envelope) -> None:
         shop = self.shops.get(destination.partition(".")[0])

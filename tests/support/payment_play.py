@@ -147,6 +147,7 @@ class Play:
             rest = row["captured_minor"] - self.disputed_minor(DisputeOutcome.WON)
             if rest > 0:
                 told = ProviderDisputed(
+                    provider="sandbox",
                     notice_id=f"n-{len(self.disputes)}",
                     provider_payment_id=self.till.provider.known_as(row["id"]),
                     dispute_id=f"d-{len(self.disputes)}",

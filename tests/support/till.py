@@ -106,14 +106,14 @@ class Till:
 
     async def rings(self) -> None:
         """What is due now."""
-        self.notices += [told_by(notice) for notice in self.provider.settle_due()]
+        self.notices += [told_by(notice, "sandbox") for notice in self.provider.settle_due()]
         await self.batches.run([], due=True)
 
     def settles(self, provider_payment_id: str, paid: bool) -> None:
-        self.notices += [told_by(notice) for notice in self.provider.settle(provider_payment_id, paid)]
+        self.notices += [told_by(notice, "sandbox") for notice in self.provider.settle(provider_payment_id, paid)]
 
     def _hear_notices(self) -> None:
-        self.notices += [told_by(notice) for notice in self.provider.take_notices()]
+        self.notices += [told_by(notice, "sandbox") for notice in self.provider.take_notices()]
 
     # -- what became of it ---------------------------------------------------------------------------------------
 

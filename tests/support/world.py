@@ -120,7 +120,7 @@ class World:
     def notices(self, notices: Iterable[WebhookNotice]) -> None:
         """The payment provider posts these; payment's door verified them."""
         for notice in notices:
-            message = told_by(notice)
+            message = told_by(notice, "sandbox")
             envelope = envelope_of(message, id_=foreign_id("provider", notice.id), source="payment", now=self.now)
             self._put(message.heard_by, envelope)
 

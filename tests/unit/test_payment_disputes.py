@@ -26,6 +26,7 @@ async def till(request: pytest.FixtureRequest) -> Till:
 def dispute(till: Till, outcome: DisputeOutcome, amount_minor: int = 1000, **more: Any) -> ProviderDisputed:
     said = {
         "notice_id": "n-1",
+        "provider": "sandbox",
         "provider_payment_id": till.payment(ORDER).provider_payment_id,
         "dispute_id": "d-1",
         "amount_minor": amount_minor,
@@ -107,14 +108,20 @@ async def test_before_the_capture_is_known_it_waits() -> None:
     (attempt,) = await till.takes()
     told = await till.calls_out(till.calls.pop())
     early = ProviderDisputed(
-        notice_id="n", provider_payment_id=told.provider_payment_id, dispute_id="d-1", amount_minor=1000,
-        currency="EUR", outcome=OPEN,
+        notice_id="n", provider="sandbox", provider_payment_id=told.provider_payment_id, dispute_id="d-1",
+        amount_minor=1000, currency="EUR", outcome=OPEN,
     )  # fmt: skip
     await till.hears(early)
     assert len(till.store.due) == 2 and attempt.order_id == ORDER  # its retry, and the attempt's timer
     await till.hears(told)
     await till.passes(minutes=1)
     assert stands(till) == (["open"], 0, 1000)
+
+
+async def test_another_provider_is_not_believed_about_this_payment(till: Till) -> None:
+    await till.hears(dispute(till, OPEN, provider="stripe"))
+    (due,) = [due for due in till.store.due.values() if due.error]
+    assert "is about no payment of ours" in due.error and stands(till) == ([], 0, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"amount_minor": 1001}, {"currency": "USD"}])

@@ -75,7 +75,7 @@ def test_a_providers_words_become_a_name(said: str, name: str) -> None:
 
 
 def to_message(secret: str, headers: dict[str, str], body: bytes, now: datetime) -> Notice:
-    return told_by(verify_webhook(secret, headers, body, now))
+    return told_by(verify_webhook(secret, headers, body, now), "sandbox")
 
 
 def notice(reference: str = str(ORDER), status: str = "captured") -> bytes:

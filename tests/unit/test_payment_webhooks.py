@@ -91,6 +91,17 @@ async def test_what_is_not_proven_moves_nothing(till: Till, forged: str) -> None
     assert till.payment(ORDER).state is PaymentState.CAPTURED, "a forged one kept the true one out"
 
 
+async def test_what_another_provider_signs_is_not_believed_about_this_payment(till: Till) -> None:
+    other = SandboxProvider(SandboxProviderSettings("http://provider.invalid", webhook_secret="another secret"))
+    till = Till(notices={"sandbox": READER, "stripe": other})
+    await authorized(till, "tok_pending")
+    await till.hears(sent(paid(till), till.now, secret="another secret", provider="stripe"))
+    await till.rings()
+    (due,) = [due for due in till.store.due.values() if due.error]
+    assert "of stripe is about a payment of sandbox" in due.error
+    assert till.payment(ORDER).state is PaymentState.PENDING
+
+
 async def test_what_was_long_under_way_is_judged_by_when_it_came(till: Till) -> None:
     webhook = sent(paid(till), till.now)
     till.now += timedelta(hours=5)

@@ -136,8 +136,9 @@ _LINES: Final = f"""INSERT INTO {SCHEMA}.settlement_lines (id, settlement_id, pa
     VALUES (:id, :settlement_id, :page, :row_no, :provider, :kind, :provider_payment_id, :reference, :order_id,
             :amount_minor, :fee_minor, :currency, :occurred_at, 'open', 1)"""
 _ORDERS: Final = f"""UPDATE {SCHEMA}.settlement_lines l SET order_id = a.order_id
-    FROM {SCHEMA}.authorizations a
-    WHERE l.settlement_id = :id AND l.provider_payment_id <> '' AND a.provider_payment_id = l.provider_payment_id"""
+    FROM {SCHEMA}.authorizations a JOIN {SCHEMA}.payments p ON p.order_id = a.order_id
+    WHERE l.settlement_id = :id AND l.provider_payment_id <> '' AND a.provider_payment_id = l.provider_payment_id
+      AND p.provider = l.provider"""
 """The provider's own id of the payment says it more surely than the reference."""
 _DUE: Final = f"""INSERT INTO {SCHEMA}.due (id, queue, not_before, head, body)
     VALUES (:id, :queue, clock_timestamp(), CAST(:head AS jsonb), :body)"""
