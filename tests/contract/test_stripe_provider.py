@@ -71,6 +71,12 @@ async def held(rig: StripeRig, token: str = "pm_card_visa", amount_minor: int = 
     return request.provider_payment_id
 
 
+async def paid(rig: StripeRig) -> str:
+    request = await prepared(rig)
+    assert await rig.provider.authorize("attempt", request) == Captured(request.provider_payment_id, 1000)
+    return request.provider_payment_id
+
+
 async def entries(rig: StripeRig) -> list[tuple[str, int]]:
     return [(entry["kind"], entry["amount_minor"]) for entry in (await rig.books())["entries"]]
 
@@ -288,6 +294,35 @@ class TestCapturesInParts:
         for _ in range(2):
             assert await rig.provider.capture("c", CaptureRequest(payment_id, 600)) == Captured(payment_id, 600)
         assert await entries(rig) == [("authorize", 1000), ("capture", 600)]
+
+    async def test_a_refund_asked_again_after_its_key_was_forgotten_is_not_given_twice(self, rig: StripeRig) -> None:
+        """Stripe drops a key after a day."""
+        payment_id = await paid(rig)
+        first = await rig.provider.refund("r", RefundRequest(payment_id, 400))
+        rig.server.forget_keys()
+        assert await rig.provider.refund("r", RefundRequest(payment_id, 400)) == first
+        assert await rig.provider.refund("r", RefundRequest(payment_id, 300)) == Unknown("key_reused", payment_id)
+        assert [entry for entry in await entries(rig) if entry[0] == "refund"] == [("refund", 400)]
+
+    @pytest.mark.parametrize(
+        ("status", "answer"),
+        [
+            ("pending", Unknown("the refund is pending", "")),
+            ("requires_action", Unknown("the refund is requires_action", "")),
+            ("failed", Impossible("refund_failed", None, "")),
+            ("canceled", Impossible("refund_failed", None, "")),
+        ],
+    )
+    async def test_only_a_refund_that_succeeded_is_one(
+        self, rig: StripeRig, status: str, answer: Unknown | Impossible
+    ) -> None:
+        payment_id = await paid(rig)
+        rig.server.shelf.refund_status = status
+        asked = RefundRequest(payment_id, 400)
+        assert await rig.provider.refund("r", asked) == replace(answer, provider_payment_id=payment_id)
+        (made,) = rig.server.shelf.refunds.values()
+        made.status = "succeeded"
+        assert isinstance(await rig.provider.refund("r", asked), Refunded)
 
     async def test_refunds_between_captures_are_told_apart_from_what_is_let_go(self, rig: StripeRig) -> None:
         payment_id = await held(rig)

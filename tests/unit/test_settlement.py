@@ -249,3 +249,20 @@ def test_signs_and_tariffs() -> None:
     for wrong in ("sandbox", "=140", "sandbox=x"):
         with pytest.raises(ValueError):
             tariffs_of(wrong)
+
+
+async def test_a_refund_that_came_back_is_for_a_person(till: Till) -> None:
+    """The provider could not give it back: the money is on our balance again, and our ledger says it left."""
+    await paid(till, A)
+    await refunded(till, A, 1, 400)
+    lines = [
+        line("l1", A, 1000, FEE),
+        line("l2", A, -400, kind=LineKind.REFUND),
+        line("l3", A, 400, kind=LineKind.REFUND_REVERSAL),
+    ]
+    await reported(till, *lines)
+    (found,) = till.store.rows(DIFFERENCES)
+    assert (found.kind, found.theirs_minor, found.entry, found.entry_minor) == (
+        Class.MISSING_HERE, 400, EntryKind.SURPLUS, 400,
+    )  # fmt: skip
+    assert found.line_id == line_key("sandbox", "l3")

@@ -1,5 +1,6 @@
 """A statement is right in every row, or each wrong value is named by its row and column."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -112,3 +113,19 @@ def test_what_an_api_tells_is_held_to_the_same() -> None:
     statement = of_provider([good, wrong, good])
     assert [(one.row, one.column) for one in statement.problems.listed] == [(2, "amount_minor"), (3, "line_id")]
     assert of_provider([good]).lines[0].order_id is None
+
+
+def test_a_refund_that_came_back_is_positive() -> None:
+    came_back = Settled(
+        "l1",
+        "refund_reversal",
+        "pi_1",
+        "0192f0c0-0000-7000-8000-000000000001",
+        400,
+        0,
+        "EUR",
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert of_provider([came_back]).problems.count == 0
+    (problem,) = of_provider([replace(came_back, amount_minor=-400)]).problems.listed
+    assert "not positive" in problem.why

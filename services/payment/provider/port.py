@@ -150,12 +150,16 @@ class NothingToPrepare(Exception):
     """This provider finds a payment by the key of its attempt: a payment is authorized without being prepared."""
 
 
+SettledKind = Literal["payment", "refund", "refund_reversal", "dispute", "dispute_reversal"]
+"""A refund is reversed when it could not be given back: the money is on our balance again."""
+
+
 @dataclass(frozen=True)
 class Settled:
     """A line of our balance at the provider, as the provider booked it."""
 
     id: str
-    kind: Literal["payment", "refund", "dispute", "dispute_reversal"]
+    kind: SettledKind
     provider_payment_id: str
     reference: str
     amount_minor: int  # before fees; negative when it leaves our balance

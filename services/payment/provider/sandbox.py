@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -30,6 +30,7 @@ from services.payment.provider.port import (
     Refunded,
     RefundRequest,
     Settled,
+    SettledKind,
     SettlementsUnavailable,
     Unknown,
     Voided,
@@ -225,7 +226,7 @@ class SandboxProvider:
 
 class _SettledLine(BaseModel):
     id: str
-    kind: Literal["payment", "refund", "dispute", "dispute_reversal"]
+    kind: SettledKind
     payment_id: str
     reference: str
     amount_minor: int

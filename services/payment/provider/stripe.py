@@ -199,13 +199,8 @@ class StripeProvider:
             return refund_refused(error, await self._look(payment_id))
 
         async def kept() -> ProviderAnswer:
-            made = next(
-                (made for made in await self._refunds(payment_id) if (made.metadata or {}).get(ATTEMPT) == key), None
-            )
-            if made is None:
-                return Unknown(KEPT_ERROR, payment_id)
-            intent = await self._read(payment_id)
-            return Refunded(payment_id, intent.minor(await self._refunded(intent)), made.id)
+            made = await self._made(key, payment_id)
+            return Unknown(KEPT_ERROR, payment_id) if made is None else await self._given(payment_id, made)
 
         payment_id = request.provider_payment_id
         return await self._asked(payment_id, ask, refused, kept)
@@ -290,22 +285,37 @@ class StripeProvider:
         return Voided(intent.id, intent.minor(released_of(intent)))
 
     async def _refund(self, key: str, payment_id: str, amount_minor: int) -> ProviderAnswer:
+        """Asked again it is looked for first: Stripe forgets a key after a day, and would give it back once more."""
         before = await self._read(payment_id)
         amount = to_stripe(amount_minor, before.currency.upper())
         if amount is None:
             return Impossible(NOT_PAYABLE, None, payment_id)
-        refunded = await self._api.refunds.create_async(
-            {
-                "payment_intent": payment_id,
-                "amount": amount,
-                "metadata": {ATTEMPT: key},
-                "expand": ["payment_intent.latest_charge"],
-            },
-            {"idempotency_key": key},
+        made = await self._made(key, payment_id)
+        if made is None:
+            created = await self._api.refunds.create_async(
+                {"payment_intent": payment_id, "amount": amount, "metadata": {ATTEMPT: key}}, {"idempotency_key": key}
+            )
+            made = RefundShown.model_validate(created.to_dict())
+        elif made.amount != amount:
+            return Unknown("key_reused", payment_id)
+        return await self._given(payment_id, made)
+
+    async def _made(self, key: str, payment_id: str) -> RefundShown | None:
+        """The refund that this attempt of ours made, by its metadata."""
+        return next(
+            (made for made in await self._refunds(payment_id) if (made.metadata or {}).get(ATTEMPT) == key), None
         )
-        shown = refunded.to_dict()
-        then = IntentShown.model_validate(shown["payment_intent"])
-        return Refunded(payment_id, then.minor(await self._refunded(then)), shown["id"])
+
+    async def _given(self, payment_id: str, made: RefundShown) -> ProviderAnswer:
+        """A refund may be pending for days, and fail after that."""
+        match made.status:
+            case "succeeded":
+                intent = await self._read(payment_id)
+                return Refunded(payment_id, intent.minor(await self._refunded(intent)), made.id)
+            case "failed" | "canceled":
+                return Impossible("refund_failed", None, payment_id)
+            case status:
+                return Unknown(f"the refund is {status}", payment_id)
 
     # -- where a payment stands --------------------------------------------------------------------------------------
 

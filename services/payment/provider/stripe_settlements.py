@@ -2,27 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import stripe
 from pydantic import BaseModel
 
-from services.payment.provider.port import Settled, SettlementsUnavailable
+from services.payment.provider.port import Settled, SettledKind, SettlementsUnavailable
 from services.payment.provider.stripe_money import from_stripe
 from services.payment.provider.stripe_refusals import NOT_READ
 from services.payment.provider.stripe_words import REFERENCE
 
 LINES_LIMIT: Final = 100_000  # in one asking; 1,000 pages of Stripe's, which is minutes: ask from a later instant
-Kind = Literal["payment", "refund", "dispute", "dispute_reversal"]
-KINDS: Final[dict[str, Kind]] = {
+KINDS: Final[dict[str, SettledKind]] = {
     "charge": "payment",
     "payment": "payment",
     "refund": "refund",
     "payment_refund": "refund",
-    "refund_failure": "refund",  # it came back to us: a refund with a positive amount
-    "payment_failure_refund": "refund",
+    "refund_failure": "refund_reversal",
+    "payment_failure_refund": "refund_reversal",
 }
-KINDS_OF_ADJUSTMENTS: Final[dict[str, Kind]] = {"dispute": "dispute", "dispute_reversal": "dispute_reversal"}
+KINDS_OF_ADJUSTMENTS: Final[dict[str, SettledKind]] = {"dispute": "dispute", "dispute_reversal": "dispute_reversal"}
 
 
 class _Payment(BaseModel):

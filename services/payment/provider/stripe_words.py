@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.payment.provider.port import (
     Authorized,
+    BadNotice,
     Captured,
     Declined,
     Disputed,
@@ -129,14 +130,18 @@ def answer_of(intent: IntentShown, refunded: int = 0) -> ProviderAnswer:
 
 
 def dispute_of(dispute: DisputeShown) -> Disputed | None:
-    """None for an inquiry: a question of the bank's, and no money moved."""
+    """None where no money moved: an inquiry of the bank's, or what was prevented. Raises `BadNotice`."""
     if dispute.payment_intent is None or dispute.status.startswith("warning_"):
         return None
     outcome: Literal["open", "won", "lost"]
     match dispute.status:
         case "won" | "lost":
             outcome = "won" if dispute.status == "won" else "lost"
-        case _:
+        case "needs_response" | "under_review":
             outcome = "open"
+        case "prevented":
+            return None
+        case status:
+            raise BadNotice(f"dispute {dispute.id} has a status that nobody here knows: {status}")
     amount_minor = from_stripe(dispute.amount, dispute.currency)
     return Disputed(dispute.payment_intent, dispute.id, amount_minor, outcome, dispute.reason)

@@ -18,6 +18,7 @@ PAGE_LINES: Final = 200
 class LineKind(StrEnum):
     PAYMENT = "payment"
     REFUND = "refund"
+    REFUND_REVERSAL = "refund_reversal"  # it could not be given back after all: always for a person
     DISPUTE = "dispute"
     DISPUTE_REVERSAL = "dispute_reversal"
     FEE = "fee"  # of the provider itself, of no payment
@@ -34,7 +35,7 @@ OURS: Final[Mapping[LineKind, EntryKind]] = MappingProxyType(
 )
 """What a line must be found as in our ledger; a fee and a payout are learned from the provider alone."""
 
-COMES_IN: Final = frozenset({LineKind.PAYMENT, LineKind.DISPUTE_REVERSAL})
+COMES_IN: Final = frozenset({LineKind.PAYMENT, LineKind.REFUND_REVERSAL, LineKind.DISPUTE_REVERSAL})
 """Lines that add to what the provider owes us; all others take from it, so their amounts are negative."""
 SETTLED_KINDS: Final = tuple(OURS.values())
 

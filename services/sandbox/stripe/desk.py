@@ -115,6 +115,7 @@ def refund(shelf: Shelf, form: Form, key: str) -> JsonObject:
     id_ = shelf.new_id("re")
     booked = shelf.book("refund", "refund", -amount, 0, intent, id_, key)
     made = Refund(id_, charge.id, intent.id, amount, intent.currency, shelf.now(), form.strings("metadata"), booked.id)
+    made.status = shelf.refund_status
     shelf.refunds[id_] = made
     charge.amount_refunded += amount
     shelf.enter("refund", intent, id_, key, amount)

@@ -112,9 +112,10 @@ class Refund:
     created: int
     metadata: dict[str, str]
     balance_transaction: str | None
+    status: str = "succeeded"
 
     def shown(self) -> JsonObject:
-        return {**_plain(self), "object": "refund", "reason": None, "status": "succeeded"}
+        return {**_plain(self), "object": "refund", "reason": None}
 
 
 @dataclass

@@ -132,6 +132,10 @@ class StripeServer:
             await self._runner.cleanup()
         await self._outgoing.stop()
 
+    def forget_keys(self) -> None:
+        """As if a day had passed: what was asked under them may be asked anew."""
+        self._keys = Keys()
+
     async def quiet(self) -> None:
         """Wait until every notice so far has arrived or was given up."""
         while self._settling:

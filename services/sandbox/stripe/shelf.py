@@ -29,6 +29,8 @@ class Shelf:
     untold: list[Event] = field(default_factory=list)
     unsettled: list[Intent] = field(default_factory=list)
     """What the server has to send, and to settle by itself, since it looked last."""
+    refund_status: str = "succeeded"
+    """Of refunds made from now on: a bank may be slow, or refuse them."""
 
     def now(self) -> int:
         return int(self.clock().timestamp())
