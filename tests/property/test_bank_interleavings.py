@@ -25,6 +25,7 @@ STEPS = (
     "less",
     "more",
     "nameless",
+    "called back",
     "again",
     "release",
     "refund",
@@ -51,6 +52,9 @@ async def _played(steps: list[str], rest_goes_back: bool) -> None:
         match step:
             case "exact" | "less" | "more" | "nameless":
                 told.append(till.booked(*amounts[step]))
+                await till.states(told[-1])
+            case "called back":
+                told.append(till.booked(reference, -1000, reversal=True))
                 await till.states(told[-1])
             case "again" if told:
                 await till.states(*told)
@@ -108,11 +112,14 @@ def _check(till: BankTill, refunds: int) -> None:
     left = sum(-one.amount_minor for one in entries if one.outcome == Outcome.PAID_OUT)
     back = sum(one.amount_minor - one.kept_minor for one in entries if one.state is EntryState.SENT_BACK)
     assert left == payment.refunded_minor + back
+    taken_back = [one for one in entries if one.outcome == Outcome.TRANSFER_RETURNED]
+    assert len(taken_back) <= 1 and payment.disputed_minor == 1000 * len(taken_back)
     came = sum(one.amount_minor for one in entries if one.amount_minor > 0)
-    waiting = sum(one.amount_minor for one in entries if one.state is EntryState.OPEN)
+    waiting = sum(max(0, one.amount_minor) for one in entries if one.state is EntryState.OPEN)
     assert came == payment.captured_minor + back + waiting
     if till.answers(RELEASE):
         assert till.answer(RELEASE) == PaymentReleased(order_id=ORDER)
-        assert payment.captured_minor == payment.refunded_minor
+        assert payment.refunded_minor + payment.disputed_minor >= payment.captured_minor
+        assert taken_back or payment.captured_minor == payment.refunded_minor
     for number in range(1, refunds + 1):
         assert isinstance(till.answer(f"r/{number}/a/do"), PaymentRefunded | PaymentRefundRefused)

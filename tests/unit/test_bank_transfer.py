@@ -30,6 +30,7 @@ from services.payment.provider.port import (
     Voided,
     VoidRequest,
 )
+from services.payment.tables import CHARGEBACKS, REFUNDS, TRANSFERS
 from tests.support.bank import BankTill
 
 ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)
@@ -172,7 +173,7 @@ async def test_a_transfer_taken_back_is_told_in_the_order_s_story(till: BankTill
     await till.states(till.booked(reference))
     (entry,) = await till.states(till.booked(reference, -1000, reversal=True))
     assert (entry.outcome, entry.state) == ("transfer_returned", EntryState.MATCHED)
-    assert till.story()[-1] == "payment.failed"
+    assert till.story()[-2:] == ["payment.failed", "payment.chargeback_lost"]
 
 
 async def test_taken_back_before_it_came_is_for_a_person(till: BankTill) -> None:
@@ -309,3 +310,26 @@ async def test_what_is_no_business_of_ours_is_dismissed(till: BankTill) -> None:
     assert till.entry(entry.bank_reference).problem == "not open: dismissed"
     kept = replace(till.entry(entry.bank_reference), problem="", version=2)
     assert (kept.decided_by, kept.reason) == ("grace", "interest")
+
+
+async def test_a_transfer_that_was_called_back_is_not_given_back_again(till: BankTill) -> None:
+    """The customer has the money: a release owes them nothing, and the ledger says where it went."""
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    (back,) = await till.states(till.booked(reference, -1000, reversal=True))
+    assert back.outcome == "transfer_returned"
+    await till.hears(ReleasePayment(order_id=ORDER, reason="cancelled"), keys=[RELEASE])
+    assert till.store.rows(REFUNDS) == [] and till.answer(RELEASE) == PaymentReleased(order_id=ORDER)
+    (taken,) = till.store.rows(CHARGEBACKS)
+    assert (taken.amount_minor, taken.state, taken.reason) == (1000, "lost", "transfer_returned")
+    assert [row.kind for row in till.store.rows(TRANSFERS)] == ["capture", "chargeback"]
+    assert till.story().count("payment.failed") == 1
+
+
+async def test_called_back_twice_is_for_a_person(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.states(till.booked(reference, -1000, reversal=True))
+    (again,) = await till.states(till.booked(reference, -1000, reversal=True))
+    assert (again.outcome, again.state) == ("unexpected", EntryState.OPEN)
+    assert till.payment(ORDER).disputed_minor == 1000

@@ -4,10 +4,17 @@ So money that came late, twice or for a cancelled order is the business of the t
 nothing here decides what becomes of a payment.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
+from uuid import UUID
 
-from contracts.payment import PaymentAuthorized, PaymentRefunded, PaymentReleased
+from contracts.payment import (
+    DisputeOutcome,
+    PaymentAuthorized,
+    PaymentRefunded,
+    PaymentReleased,
+    ProviderDisputed,
+)
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
 from services.payment import decisions
@@ -37,9 +44,9 @@ from services.payment.banking.matching import (
 from services.payment.banking.tables import ENTRIES, QUOTED, STATEMENTS
 from services.payment.case import Case, Told
 from services.payment.creditor_reference import reference_of
-from services.payment.domain import ENDED, PaymentPolicy, Word
+from services.payment.domain import ENDED, PaymentPolicy, Word, chargeback_id
 from services.payment.late import LATE
-from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, PAYMENTS, REFUNDS
+from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet
 from shared.frozen import replace
 from shared.table import Need
@@ -164,7 +171,17 @@ def _behind(command: BookStatement, rows: Rows) -> Iterable[Need]:
         Need.of(ATTEMPTS, "id", *(one.attempt_id for one in quoted if one.purpose is Purpose.REFUND)),
         Need.of(REFUNDS, "refund_id", *(one.refund_id for one in quoted)),
         Need.of(ENTRIES, "id", *(one.entry_id for one in quoted)),
+        Need.of(CHARGEBACKS, "id", *_chargebacks(command, rows)),
     ]
+
+
+def _chargebacks(command: BookStatement, rows: Rows) -> Iterator[UUID]:
+    """What each entry would be to the payment it names, were it a bank that takes the money back."""
+    for told in command.entries:
+        for name in _names(told):
+            quoted = rows.get(QUOTED, name)
+            if quoted is not None and quoted.order_id is not None:
+                yield chargeback_id(quoted.order_id, str(entry_id(command.account, told.bank_reference)))
 
 
 def _names(told: BookedEntry) -> tuple[str, ...]:
@@ -264,9 +281,21 @@ def _captured(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
 
 
 def _returned(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: PaymentPolicy) -> list[Says]:
-    """A payment that failed after it was taken."""
+    """A payment that failed after it was taken: the customer's bank has the money, and nobody is asked who keeps it."""
     case = _case(quoted, entry, rows, moment, policy)
     LATE[Word.FAILED, case.state](case)
+    lost = ProviderDisputed(
+        notice_id=str(entry.id),
+        provider=case.payment.provider,
+        provider_payment_id=case.payment.provider_payment_id,
+        dispute_id=str(entry.id),
+        amount_minor=case.payment.amount_minor,
+        currency=case.payment.currency,
+        outcome=DisputeOutcome.LOST,
+        reason=case.told.reason,
+    )
+    case.told = replace(case.told, dispute=lost)
+    LATE[Word.DISPUTE_LOST, case.state](case)
     return case.said
 
 

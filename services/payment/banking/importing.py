@@ -43,7 +43,7 @@ NOT_KEPT: Final = frozenset({Outcome.PAID_LATE, Outcome.TRANSFER_RETURNED})
 
 _KNOWN: Final = "SELECT id, outcome, state FROM payments.statement_entries WHERE id = ANY(:ids)"
 _QUOTED: Final = """SELECT q.reference, q.purpose, p.order_id, p.amount_minor AS payment_minor,
-        p.currency AS payment_currency, p.state AS payment_state, p.captured_minor,
+        p.currency AS payment_currency, p.state AS payment_state, p.captured_minor, p.disputed_minor,
         r.amount_minor AS refund_minor, r.currency AS refund_currency, r.state AS refund_state,
         e.amount_minor - e.kept_minor AS entry_minor, e.currency AS entry_currency, e.state AS entry_state
     FROM payments.quoted_references q
@@ -197,7 +197,7 @@ def _expected(row: Any) -> Expected:
             state, captured = PaymentState(row["payment_state"]), row["captured_minor"]
             stands = Payment(
                 row["order_id"], row["payment_minor"], row["payment_currency"], "", state, "", None,
-                captured_minor=captured,
+                captured_minor=captured, disputed_minor=row["disputed_minor"],
             )  # fmt: skip
             return of_payment(stands)
         case Purpose.REFUND:

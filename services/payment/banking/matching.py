@@ -150,7 +150,8 @@ LEAVING: Final = frozenset({PaymentState.WITHDRAWING, PaymentState.VOIDING})
 
 
 def of_payment(payment: Payment) -> Expected:
-    if payment.state in GONE or (payment.state in LEAVING and payment.captured_minor):
+    taken_back = payment.disputed_minor > 0  # by the customer's bank: nothing of it is here any more
+    if payment.state in GONE or taken_back or (payment.state in LEAVING and payment.captured_minor):
         standing = Standing.GIVEN_BACK
     elif payment.state is PaymentState.CAPTURED:
         standing = Standing.SETTLED
