@@ -111,11 +111,13 @@ def give_up_hold(case: Case) -> None:
 
 
 def release_asked(case: Case) -> None:
-    """Never called: withdrawn and answered now. Called: wait for the outcome. Versions decide the race."""
+    """Never called: withdrawn and answered now. Called: wait for the outcome; but what was prepared can be voided for
+    good, whatever becomes of its confirmation. Versions decide the race."""
     _answer_authorize_released(case)
     attempt, confirming = case.told.attempt, case.told.confirming
-    if confirming is not None and confirming.never_called:
-        case.withdraw(confirming)
+    if confirming is not None:
+        if confirming.never_called:
+            case.withdraw(confirming)
         case.set(release_keys=[case.told.command_key], release_reason=case.told.reason)
         void(case)
         return

@@ -26,7 +26,6 @@ from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
-    FIRST,
     IMPOSSIBLE,
     REPLACED,
     UNKNOWN,
@@ -280,10 +279,13 @@ def _what_a_dispute_touches(told: ProviderDisputed, rows: Rows) -> list[Need]:
 
 def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Rows) -> list[Need]:
     """Nothing more for an authorization: the usual way loads two rows."""
-    attempt = rows.get(ATTEMPTS, message.attempt_id)
-    if attempt is None or attempt.kind in FIRST:
+    attempt, payment = rows.get(ATTEMPTS, message.attempt_id), rows.get(PAYMENTS, message.order_id)
+    if attempt is None or attempt.kind in (AttemptKind.AUTHORIZE, AttemptKind.PREPARE):
         return []
-    return [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id), Need.of(REFUNDS, "refund_id", attempt.refund_id)]
+    needs = [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id), Need.of(REFUNDS, "refund_id", attempt.refund_id)]
+    if attempt.kind is AttemptKind.VOID and payment is not None and payment.attempt_id is not None:
+        needs.append(Need.of(ATTEMPTS, "id", confirm_id(payment.attempt_id)))
+    return needs
 
 
 # -- an answer, by what was asked ----------------------------------------------------------------------------------
@@ -307,9 +309,18 @@ def _void_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None
     if told.outcome == IMPOSSIBLE:
         decisions.void_impossible(case, told.status)
     elif told.outcome == Word.VOIDED:
+        _end_confirming(case)
         decisions.free(case)
     else:
         raise Contradiction(f"attempt {attempt.id}: asked to void, answered {told.outcome}")
+
+
+def _end_confirming(case: Case) -> None:
+    """What is voided can be confirmed no more: nobody need ask what became of that."""
+    assert case.payment.attempt_id is not None  # there is nothing to void of a payment of zero
+    confirming = case.rows.get(ATTEMPTS, confirm_id(case.payment.attempt_id))
+    if confirming is not None and confirming.state not in ENDED:
+        case.learn(confirming, Word.VOIDED)
 
 
 def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:

@@ -21,7 +21,7 @@ from contracts.payment import (
     RefundPayment,
     ReleasePayment,
 )
-from services.payment.domain import ENDED, FIRST, AttemptState, PaymentState
+from services.payment.domain import ENDED, FIRST, AttemptKind, AttemptState, PaymentState
 from services.payment.late import TAKEN
 from services.payment.tables import ATTEMPTS, CAPTURES, CHARGEBACK_REVERSALS, CHARGEBACKS, PAYMENTS, REFUNDS
 from services.payment.webhook import Notice
@@ -219,8 +219,9 @@ class Play:
             for attempt in first:
                 assert attempt.state is not AttemptState.WITHDRAWN or str(attempt.id) not in called
             waits = payment.state in (PaymentState.ASKED, PaymentState.WITHDRAWING)
-            unknown = any(attempt.state not in ENDED for attempt in first)
-            assert waits == unknown, "a payment waits exactly as long as its attempt is not known"
+            unknown = [attempt for attempt in first if attempt.state not in ENDED]
+            if waits or any(attempt.kind is not AttemptKind.CONFIRM for attempt in unknown):
+                assert waits and unknown, "a payment waits exactly as long as its attempt is not known"
         for key, command in self.asked.items():
             released = isinstance(command, ReleasePayment) and isinstance(self.till.answer(key), PaymentReleased)
             late = self.till.notices or self.disputed_minor(DisputeOutcome.OPEN, DisputeOutcome.LOST)

@@ -22,8 +22,17 @@ from contracts.payment import (
 )
 from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
 from services.payment.effects import CallSettings, make_effect, payment_effect
-from services.payment.provider.port import AuthorizeRequest, Captured, Declined, Prepared, ProviderAnswer, Refunded
+from services.payment.provider.port import (
+    AuthorizeRequest,
+    Captured,
+    Declined,
+    Prepared,
+    ProviderAnswer,
+    Refunded,
+    Unknown,
+)
 from services.payment.tables import AUTHORIZATIONS, CAPTURES, REFUNDS
+from tests.support.preparing_provider import PreparingProvider
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till, TwoStepProvider
 
@@ -451,6 +460,50 @@ async def test_a_provider_that_hangs_or_breaks_is_not_known() -> None:
         told = await make_effect({"sandbox": provider(till.clock)}, CallSettings(timeout_s=0.01)).perform(attempt)
         assert isinstance(told, ProviderAnswered)
         assert (told.outcome, told.reason) == ("unknown", why)
+
+
+async def test_what_was_prepared_is_voided_though_nobody_knows_what_became_of_its_confirmation() -> None:
+    """Stripe keeps its own errors under a key: such a confirmation is asked for in vain, for ever."""
+
+    class Silent(PreparingProvider):
+        async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+            return Unknown("kept error", request.provider_payment_id)
+
+    till = Till(Silent)
+    await authorized(till)
+    await till.hears(release(), keys=[RELEASE])
+    await till.works()
+    assert till.answer(RELEASE) == RELEASED and till.payment(ORDER).state is PaymentState.VOIDED
+    assert {attempt.state for attempt in till.attempts(ORDER)} == {AttemptState.KNOWN}
+    assert till.store.due == {}
+
+
+async def test_confirmed_before_the_void_arrives_is_given_back() -> None:
+    till = Till(PreparingProvider)
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    await till.takes()
+    await till.hears(await till.calls_out(till.calls.pop()))
+    await till.takes()
+    answer = await till.calls_out(till.calls.pop())  # captured there, and not heard yet
+    await till.hears(release(), keys=[RELEASE])
+    await till.works()
+    await till.hears(answer)
+    assert till.answer(RELEASE) == RELEASED
+    assert till.books(ORDER)["refunded_minor"] == till.payment(ORDER).refunded_minor == 1000
+
+
+async def test_the_confirmation_is_heard_while_the_void_is_under_way() -> None:
+    till = Till(PreparingProvider)
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    await till.takes()
+    await till.hears(await till.calls_out(till.calls.pop()))
+    await till.takes()
+    answer = await till.calls_out(till.calls.pop())
+    await till.hears(release(), keys=[RELEASE])
+    await till.hears(answer)
+    assert till.payment(ORDER).captured_minor == 1000 and till.answer(RELEASE) is None
+    await till.works()
+    assert till.answer(RELEASE) == RELEASED and till.books(ORDER)["refunded_minor"] == 1000
 
 
 @pytest.mark.parametrize(
