@@ -19,7 +19,7 @@ def door(provider: str, reader: Notices, submit: Submit) -> Door:
     async def webhook(request: web.Request) -> web.Response:
         body = await request.read()
         try:
-            told = came(provider, request.headers, body, datetime.now(UTC))
+            told = came(provider, reader, request.headers, body, datetime.now(UTC))
             told_by(read(told, reader), provider)
         except BadSignature:
             return web.json_response({"error": "bad_signature"}, status=401)

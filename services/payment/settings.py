@@ -77,13 +77,13 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not (self.provider_url or self.stripe_api_key):
+        if self.names == (BANK,) and BANK not in self.methods.values():
             raise ValueError("a payment provider is needed: set PROVIDER_URL or STRIPE_API_KEY")
         if self.provider_url and not self.webhook_secret:
             raise ValueError("WEBHOOK_SECRET is needed with PROVIDER_URL: it proves the provider's notices")
         if self.stripe_api_key and not self.stripe_webhook_secret:
             raise ValueError("STRIPE_WEBHOOK_SECRET is needed with STRIPE_API_KEY: it proves Stripe's events")
-        _ = self.waits
+        _ = self.waits, self.schedule
         if strange := set(self.methods.values()) - set(self.names):
             raise ValueError(f"PAYMENT_METHODS names {sorted(strange)}, and there are {list(self.names)}")
         if self.tariffs:
@@ -102,6 +102,14 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
             raise ValueError(f"PENDING_WAIT_S_BY_METHOD: a wait is above zero, and not so for {strange}")
         return waits
 
+    @property
+    def schedule(self) -> tuple[float, ...]:
+        """Raises ValueError for what is no number of seconds above zero: a pause of none would ask without end."""
+        pauses = tuple(float(part) for part in self.ask_again_after_s.split(",")) if self.ask_again_after_s else ()
+        if not all(0 < pause < float("inf") for pause in pauses):
+            raise ValueError(f"ASK_AGAIN_AFTER_S: a pause is above zero, and not so in {self.ask_again_after_s}")
+        return pauses
+
     def policy(self, preparing: frozenset[str] = frozenset()) -> PaymentPolicy:
         policy = PaymentPolicy(
             pending_wait_s={**DAYS_TO_PAY, **self.waits},
@@ -115,9 +123,7 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
         )
         if self.tariffs:
             policy = replace(policy, tariffs=tariffs_of(self.tariffs))
-        if not self.ask_again_after_s:
-            return policy
-        return replace(policy, schedule_s=tuple(float(part) for part in self.ask_again_after_s.split(",")))
+        return replace(policy, schedule_s=self.schedule) if self.schedule else policy
 
 
 def _pairs(said: str) -> dict[str, str]:

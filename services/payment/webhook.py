@@ -29,15 +29,14 @@ from services.payment.words import spoken
 Notice = ProviderNotified | ProviderDisputed
 
 NAMESPACE: Final = UUID("6a0d2c5e-3f0e-5b7c-9d0a-2f7c7b1a9e11")
-NOT_KEPT: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""Headers that a proxy before us may have been sent, and that are nobody's business here."""
 
 
-def came(provider: str, headers: Mapping[str, str], body: bytes, now: datetime) -> ReceiveWebhook:
-    """What came, as a message. Raises `BadSignature` for more than anybody sends."""
+def came(provider: str, reader: Notices, headers: Mapping[str, str], body: bytes, now: datetime) -> ReceiveWebhook:
+    """What came, as a message: of its headers what proves it, for a proxy before us may have added secrets. Raises
+    `BadSignature` for more than anybody sends."""
     if len(body) > WEBHOOK_BODY_LIMIT:
         raise BadSignature("body too large")
-    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
+    kept = {name.lower(): value for name, value in headers.items() if name.lower() in reader.proof}
     try:
         return ReceiveWebhook(
             provider=provider, headers=kept, body_base64=base64.b64encode(body).decode(), received_at=now

@@ -46,11 +46,20 @@ def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
         ({**SANDBOX, "PAYMENT_METHODS": "card=stripe"}, "PAYMENT_METHODS names"),
         ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=soon"}, "soon"),
         ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=0"}, "above zero"),
+        ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,soon"}, "soon"),
+        ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,0"}, "above zero"),
+        ({**SANDBOX, "ASK_AGAIN_AFTER_S": "nan"}, "above zero"),
+        ({**SANDBOX, "ASK_AGAIN_AFTER_S": ","}, "could not convert"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         load(monkeypatch, **env)
+
+
+def test_a_shop_may_be_paid_by_transfer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, PAYMENT_METHODS="transfer=bank")
+    assert settings.names == ("bank",) and list(clients(settings).found) == ["bank"]
 
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,3 +287,19 @@ def test_semicolons_and_decimal_commas_go_together() -> None:
 def test_a_table_is_named_after_its_content() -> None:
     named = {read(table(lines), kind="csv")[0][0].statement for lines in ([PAID], [PAID], [PAID, Line("1")])}
     assert len(named) == 2
+
+
+@pytest.mark.parametrize(
+    ("separator", "amount", "why_not"),
+    [
+        (";", "1.000", "with semicolons an amount is 1234,56"),
+        (";", "1.000,00", "with semicolons an amount is 1234,56"),
+        (";", "1,000", "EUR has 2 decimals"),
+        (",", "1.000", "EUR has 2 decimals"),
+    ],
+)
+def test_what_may_have_been_meant_for_a_thousand_is_refused(separator: str, amount: str, why_not: str) -> None:
+    rows = (["account", "entry", "booked_on", "amount", "currency"], [ACCOUNT, "E-1", "2026-03-02", amount, "EUR"])
+    file = "\n".join(separator.join(row) for row in rows)
+    ((row, column, told),) = why(file.encode(), "csv")
+    assert (row, column) == (2, "amount") and why_not in told

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from services.payment.banking.reading import Booked, Broken, Found, Seen, Wrong, day, entry_of, minor, plain
+from shared.money import decimals
 
 NEEDED: Final = ("account", "entry", "booked_on", "amount", "currency")
 MORE: Final = ("statement", "reference", "end_to_end_id", "text", "name", "name_account", "reversal")
@@ -101,15 +102,25 @@ class ColumnsReader:
             raise Wrong("", text, f"{len(values)} columns where there are {len(self._names)}")
         return values
 
+    def _digits(self, told: dict[str, str]) -> str:
+        """With semicolons the comma is the decimal sign, and a point could only part the thousands. Three noughts behind
+        it are refused where the currency has fewer decimals: 1.000 may have been meant for a thousand."""
+        digits = told["amount"].removeprefix("-").removeprefix("+")
+        if self._separator == ";":
+            if "." in digits:
+                raise Wrong("amount", told["amount"], "a point: with semicolons an amount is 1234,56")
+            digits = digits.replace(",", ".")
+        places = decimals(told["currency"])
+        if places is not None and places < 3 and digits.partition(".")[2] == "000":
+            raise Wrong("amount", told["amount"], f"one or a thousand? {told['currency']} has {places} decimals")
+        return digits
+
     def _entry(self, told: dict[str, str]) -> Iterator[tuple[str, str, int, Any]]:
         for column in ("account", "entry"):
             if not told[column]:
                 raise Wrong(column, "", "missing")
         account, name = plain(told["account"], 70), plain(told["entry"], 100)
-        digits = told["amount"].removeprefix("-").removeprefix("+")
-        if self._separator == ";":
-            digits = digits.replace(",", ".")
-        amount = minor("currency" if not told["currency"] else "amount", digits, told["currency"])
+        amount = minor("currency" if not told["currency"] else "amount", self._digits(told), told["currency"])
         booked_on = day("booked_on", told["booked_on"])
         reversal = _FLAGS.get(told.get("reversal", "").lower())
         if reversal is None:

@@ -181,6 +181,9 @@ class SettlementsUnavailable(Exception):
 class Notices(Protocol):
     """What a provider sends by itself."""
 
+    proof: ClassVar[frozenset[str]]
+    """Headers, in small letters, that prove whose it is: only these are kept with it."""
+
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> "WebhookNotice":
         """A webhook, once it is proven to be the provider's. Raises `BadSignature` (answer 401: believe nothing of it)
         or `BadNotice` (answer 400: proven, and not understood) or `Uninteresting` (answer 200 and do nothing)."""

@@ -184,6 +184,8 @@ class SandboxProvider:
             after = page.next
         raise SettlementsUnavailable(f"more than {len(found):,} lines: ask for less at once")
 
+    proof: ClassVar[frozenset[str]] = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})
+
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookNotice:
         return verify_webhook(self._settings.webhook_secret, headers, body, now)
 

@@ -221,6 +221,8 @@ class StripeProvider:
 
         return await self._asked(provider_payment_id, ask, _refused_by_name(provider_payment_id))
 
+    proof: ClassVar[frozenset[str]] = frozenset({"stripe-signature"})
+
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookNotice:
         return hear(self._settings.webhook_secret, headers, body, now)
 
