@@ -260,6 +260,7 @@ async def test_what_cannot_be_asked_is_said(desk: Desk) -> None:
         (("import",), "give a file"),
         (("import", "x.csv", "--from-provider"), "give a file"),
         (("import", "nowhere.csv"), "cannot be read"),
+        (("import", "report.csv", "--provider", "my bank"), "no payment was ever made by 'my bank'"),
         (("import", "--from-provider", "--provider", "other"), "other is not set up: there are sandbox, bank"),
         (("import", "--from-provider", "--provider", "bank"), "bank cannot be asked; import its file"),
         (("accept", "x"), "no id of a difference"),

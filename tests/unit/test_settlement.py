@@ -251,6 +251,29 @@ def test_signs_and_tariffs() -> None:
             tariffs_of(wrong)
 
 
+async def test_of_two_that_are_booked_after_all_the_equal_one_is_settled(till: Till) -> None:
+    await paid(till, A)
+    await reported(till, line("1", A, -300, kind=LineKind.REFUND))
+    await refunded(till, A, 1, 500)
+    await refunded(till, A, 2, 300)
+    refunds = [row for row in till.store.rows(TRANSFERS) if row.kind is EntryKind.REFUND]
+    await till.hears(NoteUnsettled(provider="sandbox", transfer_ids=tuple(row.id for row in refunds)))
+    (kept,) = till.store.rows(LINES)
+    assert kept.state is LineState.MATCHED
+    assert kept.matches == next(row.id for row in refunds if row.amount_minor == 300)
+
+
+async def test_noted_twice_in_a_batch_is_looked_at_twice_and_settled_once(till: Till) -> None:
+    await reported(till, line("1", A, 1000, FEE))
+    await paid(till, A)
+    till.now += timedelta(days=8)
+    noted = NoteUnsettled(provider="sandbox", transfer_ids=(of(till, A).id,))
+    await till.hears(noted, noted)
+    assert [row.kind for row in till.store.rows(DIFFERENCES)] == [Class.MISSING_HERE]
+    (kept,) = till.store.rows(LINES)
+    assert kept.state is LineState.MATCHED
+
+
 async def test_a_refund_that_came_back_is_for_a_person(till: Till) -> None:
     """The provider could not give it back: the money is on our balance again, and our ledger says it left."""
     await paid(till, A)

@@ -103,7 +103,7 @@ class ColumnsReader:
         return values
 
     def _digits(self, told: dict[str, str]) -> str:
-        """With semicolons the comma is the decimal sign, and a point could only part the thousands. Three noughts behind
+        """With semicolons the comma is the decimal sign, and a point could only part the thousands. Three noughts after
         it are refused where the currency has fewer decimals: 1.000 may have been meant for a thousand."""
         digits = told["amount"].removeprefix("-").removeprefix("+")
         if self._separator == ";":

@@ -51,6 +51,7 @@ _PROVIDERS: Final = "SELECT DISTINCT provider FROM payments.settlements ORDER BY
 _HOW_FAR: Final = "SELECT state, pages, pages_done, lines FROM payments.settlements WHERE id = :id"
 _BECAME: Final = """SELECT state, count(*) AS lines FROM payments.settlement_lines WHERE settlement_id = :id
     GROUP BY state ORDER BY state"""
+_KNOWN: Final = "SELECT EXISTS (SELECT FROM payments.payments WHERE provider = :provider) AS known"
 _LAST: Final = "SELECT max(occurred_at) AS last FROM payments.settlement_lines WHERE provider = :provider"
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -190,6 +191,8 @@ async def _imported(file: str, provider: str, reference: str, since: datetime | 
 async def _statement(file: str, provider: str, since: datetime | None) -> tuple[Statement, datetime]:
     """What is to be kept, and from when on it is complete."""
     if file:
+        if not await _is_ours(provider):
+            raise fail(f"no payment was ever made by {provider!r}")
         try:
             with Path(file).open("rb") as opened:  # noqa: ASYNC230 - nobody else waits
                 body = opened.read(reports.MAX_BYTES + 1)
@@ -225,6 +228,13 @@ def _settings() -> ProviderSettings:
     except ValidationError as invalid:
         error = invalid.errors(include_url=False)[0]
         raise fail(f"PAYMENT_{error['loc'][0]}".upper() + f": {error['msg']}") from None
+
+
+async def _is_ours(provider: str) -> bool:
+    """A line of a provider that nobody knows would be a difference for ever, and is never taken back."""
+    async with reading(PAYMENT) as connection:
+        (row,) = await rows(connection, _KNOWN, provider=provider)
+    return bool(row["known"])
 
 
 async def _since(provider: str) -> datetime:

@@ -78,7 +78,6 @@ def hear_settlements(payment: Consumer, policy: PaymentPolicy) -> None:
         NoteUnsettled,
         needs=lambda noted: [
             Need.of(TRANSFERS, "id", *noted.transfer_ids),
-            Need.of(LINES, "matches", *noted.transfer_ids),
             Need.of(DIFFERENCES, "transfer_id", *noted.transfer_ids),
         ],
         then=lambda noted, rows: _of_orders(one for id_ in noted.transfer_ids if (one := rows.get(TRANSFERS, id_))),
@@ -86,17 +85,13 @@ def hear_settlements(payment: Consumer, policy: PaymentPolicy) -> None:
     def note_unsettled(noted: NoteUnsettled, rows: Rows, moment: Moment) -> list[StoryFact]:
         """A line that came before we had booked it is matched now; what no report has in time is missing there."""
         told: list[StoryFact] = []
-        for id_ in noted.transfer_ids:
-            ours = rows.get(TRANSFERS, id_)
-            if ours is None or ours.kind not in SETTLED_KINDS or ours.provider != noted.provider:
-                continue
-            if rows.where(LINES, "matches", id_):
-                continue
-            if (line := _came_before(ours, rows)) is not None:
-                told += _match(line, ours, rows, moment, policy)
-                told += _came_after_all(line, line.order_id, Class.MISSING_HERE, rows, moment)
-                continue
-            if rows.where(DIFFERENCES, "transfer_id", id_):
+        movements = [one for id_ in noted.transfer_ids if (one := rows.get(TRANSFERS, id_)) is not None]
+        unsettled = [one for one in movements if _is_unsettled(one, noted.provider, rows)]
+        for line, ours in _came_before(unsettled, rows):
+            told += _match(line, ours, rows, moment, policy)
+            told += _came_after_all(line, line.order_id, Class.MISSING_HERE, rows, moment)
+        for ours in unsettled:
+            if not _is_unsettled(ours, noted.provider, rows) or rows.where(DIFFERENCES, "transfer_id", ours.id):
                 continue
             found = compare_unsettled(ours, moment.now, policy.settled_within_days)
             if found.kind is not Class.TIMING:
@@ -172,17 +167,24 @@ def _match(line: Line, ours: Transfer | None, rows: Rows, moment: Moment, policy
     return told
 
 
-def _came_before(ours: Transfer, rows: Rows) -> Line | None:
-    """A line of this movement that was matched when nothing was known of it here."""
-    if ours.order_id is None:
-        return None
+def _is_unsettled(ours: Transfer, provider: str, rows: Rows) -> bool:
+    """Asked of the order's lines: what a line settles changes, and rows are found by what does not."""
+    if ours.kind not in SETTLED_KINDS or ours.provider != provider or ours.order_id is None:
+        return False
+    return all(line.matches != ours.id for line in rows.where(LINES, "order_id", ours.order_id))
+
+
+def _came_before(unsettled: Sequence[Transfer], rows: Rows) -> list[tuple[Line, Transfer]]:
+    """Lines that were matched when nothing was known of their movement here. All movements of an order are looked at
+    together, so that equal amounts find each other first."""
     waiting = [
         line
-        for line in rows.where(LINES, "order_id", ours.order_id)
+        for order in dict.fromkeys(one.order_id for one in unsettled)
+        for line in rows.where(LINES, "order_id", order)
         if line.matches is None and line.state is not LineState.OPEN
     ]
-    pairs = pair(waiting, [ours], ())
-    return next((line for line in waiting if line.id in pairs), None)
+    pairs = pair(waiting, unsettled, ())
+    return [(line, pairs[line.id]) for line in waiting if line.id in pairs]
 
 
 def _came_after_all(
