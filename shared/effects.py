@@ -23,13 +23,16 @@ class Effect(Generic[A]):
     """`perform` asks the outside about one attempt and returns what it learned, as a local message of this service.
 
     It bounds its own time and never raises for trouble of the outside: not knowing is an outcome too.
-    `at_once` bounds the calls in flight per process.
+    `at_once` bounds the calls in flight per process. `only`, a column and its value, takes some of a table's attempts:
+    whoever is called in several ways, or calls several others, has an effect for each, so that one who hangs holds
+    nobody else up.
     """
 
     attempts: Table[A]
     perform: Callable[[A], Awaitable[Message]]
     at_once: int
+    only: tuple[str, str] | None = None
 
     async def take(self, store: Store, free: int) -> list[A]:
         """Attempts that are now ours to call; at most `free`."""
-        return await store.take_open(self.attempts, min(free, self.at_once))
+        return await store.take_open(self.attempts, min(free, self.at_once), self.only)

@@ -328,10 +328,15 @@ class PostgresStore:
         async with self._connection("batches") as connection:
             return int(await connection.fetchval(self.sql.count_attempt, queue, message_id) or 0)
 
-    async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
+    async def take_open(self, table: Table[Any], limit: int, only: tuple[str, str] | None = None) -> list[Any]:
         sql = sql_of(table)
         async with self._connection("effects") as connection:
-            return [sql.make(record) for record in await connection.fetch(sql.take_open, limit)]
+            if only is None:
+                records = await connection.fetch(sql.take_open, limit)
+            else:
+                column, value = only
+                records = await connection.fetch(sql.take_open_where(column), limit, value)
+        return [sql.make(record) for record in records]
 
     async def waiting(
         self, shards: Sequence[int], limit: int, but: Collection[str] = (), published: Sequence[int] = ()

@@ -1,5 +1,5 @@
-"""A service is four loops over one store: batches, relay, effects, doors. It starts them in order and drains
-on SIGTERM.
+"""A service is loops over one store: batches, relay, the calls of each effect, doors. It starts them in order and
+drains on SIGTERM.
 
 Loops share nothing but events: a committed batch wakes the relay and the effects; what an effect learned is a message.
 """
@@ -7,7 +7,7 @@ Loops share nothing but events: a committed batch wakes the relay and the effect
 import asyncio
 import heapq
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +19,7 @@ from contracts.message import Message
 from shared import migrations, observability
 from shared.batch import DUE_AT_ONCE, Batches, TooManyConflicts
 from shared.broker import Delivery, Intake, Listening, Speaking
+from shared.calls import POLL_S, Calls
 from shared.consumer import Consumer, subject_of
 from shared.crash import point
 from shared.effects import Effect
@@ -32,8 +33,6 @@ from shared.settings import ServiceSettings
 from shared.store import Unavailable
 from shared.tasks import cancel_all
 
-POLL_S: Final = 1.0
-"""Fallback for everything that is normally woken in-process: another replica's work, a timer set by a dead process."""
 GRACE_AFTER_CONNECT_S: Final = 3.0
 """Timers do not ring while the broker is away or has just come back: answers that waited in queues go first."""
 OWED_FOR_S: Final = 0.05
@@ -103,11 +102,11 @@ class Service:
         self.log = observability.logger(name)
         self.intake = Intake(consumer.outside)
         self.doors = Doors(settings.http_host, settings.http_port, self.readiness, tuple(doors), max_body)
-        self.relay_wake, self.effects_wake = asyncio.Event(), asyncio.Event()
-        self.stopping, self.no_more_calls = asyncio.Event(), asyncio.Event()
+        self.relay_wake, self.stopping = asyncio.Event(), asyncio.Event()
         self.due_clock = DueClock()
         self.tasks: list[asyncio.Task[None]] = []
-        self.effects_task: asyncio.Task[None] | None = None
+        self.calls: list[Calls] = []
+        self.calling: list[asyncio.Task[None]] = []
         self.pool: asyncpg.Pool | None = None
         self.store: PostgresStore
         self.listening: Listening | None = None
@@ -135,22 +134,19 @@ class Service:
         self.listening = Listening(settings.amqp_url, self.consumer.queues, self.intake, settings.prefetch)
         self.speaking = Speaking(settings.amqp_url, f"waybill-{self.name}-out", self.relay_wake.set)
         await self.speaking.start()
-        self.tasks = [
-            asyncio.create_task(self._guard(loop(), name), name=f"{self.name}-{name}")
-            for name, loop in (("batches", self._batches), ("relay", self._relay), ("effects", self._effects))
-            if name != "effects" or self.effects
-        ]
-        self.effects_task = next((task for task in self.tasks if task.get_name().endswith("effects")), None)
+        self.calls = [Calls(effect, self.store, self.submit, self.log) for effect in self.effects]
+        self.calling = [self._begin(calls.run(DRAIN_S / 3), f"calls-{n}") for n, calls in enumerate(self.calls)]
+        self.tasks = [self._begin(self._batches(), "batches"), self._begin(self._relay(), "relay"), *self.calling]
         await self.listening.start()
         self.log.info("started", http_port=self.doors.port)
 
     async def stop(self) -> None:
         """Finish the batch in hand, acknowledge it, say what is to be said, then let go. Bounded by `DRAIN_S`."""
         self.log.info("draining")
-        self.no_more_calls.set()
-        self.effects_wake.set()
-        if self.effects_task is not None and not self.stopping.is_set():
-            await asyncio.wait([self.effects_task], timeout=DRAIN_S / 2)  # what they learn is still decided
+        for calls in self.calls:
+            calls.end()
+        if self.calling and not self.stopping.is_set():
+            await asyncio.wait(self.calling, timeout=DRAIN_S / 2)  # what they learn is still decided
         self.stopping.set()
         for event in (self.intake.arrived, self.relay_wake):
             event.set()
@@ -171,6 +167,9 @@ class Service:
                     await self.store.close()
         self.log.info("stopped")
 
+    def _begin(self, loop: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return asyncio.create_task(self._guard(loop, name), name=f"{self.name}-{name}")
+
     async def _guard(self, loop: Any, name: str) -> None:
         """A loop that ends by an error it does not know takes the service down, visibly."""
         try:
@@ -183,6 +182,8 @@ class Service:
             self.stopping.set()
             self.relay_wake.set()
             self.intake.arrived.set()
+            for calls in self.calls:
+                calls.end()
             raise
 
     async def readiness(self) -> dict[str, bool]:
@@ -260,8 +261,9 @@ class Service:
             self.due_clock.add(done.next_due, now)
             if done.said:
                 self.relay_wake.set()
-            if any(effect.attempts.name in done.moved for effect in self.effects):
-                self.effects_wake.set()
+            for calls in self.calls:
+                if calls.effect.attempts.name in done.moved:
+                    calls.wake.set()
             for delivery in deliveries:
                 await delivery.ack()
                 point("batch.acknowledged")
@@ -340,47 +342,6 @@ class Service:
                 self.relay_wake.clear()
         finally:
             await shards.release()
-
-    # -- effects -------------------------------------------------------------------------------------------------
-
-    async def _effects(self) -> None:
-        running: set[asyncio.Task[None]] = set()
-        while not (self.no_more_calls.is_set() or self.stopping.is_set()):
-            self.effects_wake.clear()
-            full = False
-            for effect in self.effects:
-                free = effect.at_once - len(running)
-                if free <= 0:
-                    full = True
-                    continue
-                try:
-                    taken = await effect.take(self.store, free)
-                except Unavailable as away:
-                    self.log.warning("effects_paused", why=str(away)[:300])
-                    taken = []
-                full = full or len(taken) == free
-                if taken:
-                    point("effects.taken")
-                for attempt in taken:
-                    running.add(task := asyncio.create_task(self._perform(effect, attempt)))
-                    task.add_done_callback(running.discard)
-            if full and running:
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.effects_wake.wait(), POLL_S)
-        if running:
-            await asyncio.wait(running, timeout=DRAIN_S / 3)
-
-    async def _perform(self, effect: Effect[Any], attempt: Any) -> None:
-        try:
-            learned = await effect.perform(attempt)
-        except Exception:
-            self.log.exception("effect_failed", attempt=str(getattr(attempt, "id", "")))
-            return
-        point("effects.performed")
-        await self.submit(learned)
-        point("effects.heard")
 
 
 class Shards:

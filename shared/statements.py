@@ -127,11 +127,18 @@ class TableSql:
 
     @cached_property
     def take_open(self) -> str:
+        return self._take_open("")
+
+    def take_open_where(self, column: str) -> str:
+        assert column in self.columns
+        return self._take_open(f" AND {column} = $2")
+
+    def _take_open(self, only: str) -> str:
         key = self.table.key[0]
         return (
             f"UPDATE {self.full} SET state = 'calling', version = version + 1"
             f"{', updated_at = now()' if self.has_updated_at else ''} WHERE {key} = ANY(ARRAY("
-            f"SELECT {key} FROM {self.full} WHERE state = 'open' ORDER BY {key} LIMIT $1 FOR UPDATE SKIP LOCKED))"
+            f"SELECT {key} FROM {self.full} WHERE state = 'open'{only} ORDER BY {key} LIMIT $1 FOR UPDATE SKIP LOCKED))"
             f" RETURNING {', '.join(self.columns)}"
         )
 

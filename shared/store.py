@@ -154,8 +154,9 @@ class Store(Protocol):
         """Commit one more attempt at a message on its own, before it is decided; returns the attempts so far."""
         ...
 
-    async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
-        """Move up to `limit` attempt rows from state `open` to `calling`, committed, one version each; returns them."""
+    async def take_open(self, table: Table[Any], limit: int, only: tuple[str, str] | None = None) -> list[Any]:
+        """Move up to `limit` attempt rows from state `open` to `calling`, committed, one version each; returns them.
+        `only`: those with this value in this column."""
         ...
 
 

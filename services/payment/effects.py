@@ -44,18 +44,29 @@ Providers = Mapping[str, PaymentProvider]
 """By name, as a payment has it."""
 
 
-def make_effect(providers: Providers, settings: CallSettings) -> Effect[Attempt]:
-    """The calls of a running service: each within its total time, whatever the adapter does."""
-    asked = payment_effect(providers, settings.at_once)
+def make_effects(providers: Providers, settings: CallSettings) -> list[Effect[Attempt]]:
+    """The calls of a running service: each provider's with a bound of their own, for one that hangs must not hold up
+    the others; each call within its total time, whatever the adapter does."""
+    return [
+        Effect(
+            ATTEMPTS,
+            _within(settings.timeout_s, payment_effect({name: provider})),
+            settings.at_once,
+            only=("provider", name),
+        )
+        for name, provider in providers.items()
+    ]
 
+
+def _within(timeout_s: float, asked: Effect[Attempt]) -> Callable[[Attempt], Awaitable[Message]]:
     async def perform(attempt: Attempt) -> Message:
         try:
-            async with asyncio.timeout(settings.timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await asked.perform(attempt)
         except TimeoutError:
             return _learned(attempt, Spoken(UNKNOWN, reason="timeout"))
 
-    return Effect(ATTEMPTS, perform, settings.at_once)
+    return perform
 
 
 def payment_effect(providers: Providers, at_once: int = CallSettings.at_once) -> Effect[Attempt]:

@@ -2,7 +2,7 @@
 
 from contracts.message import Message
 from services.payment.door import door
-from services.payment.effects import CallSettings, make_effect
+from services.payment.effects import CallSettings, make_effects
 from services.payment.handlers import make_consumer
 from services.payment.settings import DOORS, PaymentSettings, clients
 from services.payment.tables import SCHEMA
@@ -23,7 +23,7 @@ def build() -> Service:
         make_consumer(settings.policy(providers.preparing), providers.readers),
         SCHEMA,
         settings,
-        effects=[make_effect(providers.found, calls)],
+        effects=make_effects(providers.found, calls),
         doors=[(DOORS[name], door(name, reader, submit)) for name, reader in providers.readers.items()],
         opens=[client.__aenter__ for client in providers.found.values()],
         closes=[client.close for client in providers.found.values()],

@@ -117,9 +117,9 @@ class MemoryStore:
             await tx.commit()
         return attempts
 
-    async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
+    async def take_open(self, table: Table[Any], limit: int, only: tuple[str, str] | None = None) -> list[Any]:
         async with self.transaction() as tx:
-            taken = await tx.take_open(table, limit)
+            taken = await tx.take_open(table, limit, only)
             await tx.commit()
         return taken
 
@@ -276,7 +276,7 @@ class MemoryTransaction:
             found += sorted(rows, key=lambda row: getattr(row, need.order))[: need.limit]
         return found
 
-    async def take_open(self, table: Table[Any], limit: int) -> list[Any]:
+    async def take_open(self, table: Table[Any], limit: int, only: tuple[str, str] | None = None) -> list[Any]:
         """open -> calling, SKIP LOCKED."""
         await self._store.step(f"take open {table.name}")
         stored = self._store.stored.get(table)
@@ -287,6 +287,8 @@ class MemoryTransaction:
             row, ident = stored.rows[key], (table.name, key)
             if len(taken) >= limit:
                 break
+            if only is not None and getattr(row, only[0]) != only[1]:
+                continue
             if row.state != "open" or self._store.locks.get(ident, self) is not self:
                 continue
             self._take(ident)

@@ -21,7 +21,7 @@ from contracts.payment import (
     ReleasePayment,
 )
 from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
-from services.payment.effects import CallSettings, make_effect, payment_effect
+from services.payment.effects import CallSettings, make_effects, payment_effect
 from services.payment.provider.port import (
     AuthorizeRequest,
     Captured,
@@ -457,7 +457,8 @@ async def test_a_provider_that_hangs_or_breaks_is_not_known() -> None:
         till = Till()
         await till.hears(authorize(), keys=[AUTHORIZE])
         (attempt,) = await till.takes()
-        told = await make_effect({"sandbox": provider(till.clock)}, CallSettings(timeout_s=0.01)).perform(attempt)
+        (effect,) = make_effects({"sandbox": provider(till.clock)}, CallSettings(timeout_s=0.01))
+        told = await effect.perform(attempt)
         assert isinstance(told, ProviderAnswered)
         assert (told.outcome, told.reason) == ("unknown", why)
 
