@@ -54,6 +54,8 @@ class Order:
     last_sequence: int = 0
     last_public_sequence: int = 0
     deleted_at: datetime | None = None
+    quote: str = ""
+    """What the customer of a transfer must quote, once it is known and told."""
     version: int = 0
 
     @property

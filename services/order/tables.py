@@ -41,6 +41,7 @@ ORDERS = Table(
         sa.Column("last_sequence", sa.BigInteger, nullable=False),
         sa.Column("last_public_sequence", sa.BigInteger, nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True)),
+        sa.Column("quote", sa.Text, nullable=False, server_default=""),
         sa.Column("version", sa.BigInteger, nullable=False),
         *instants(),
         # checkout first: it alone finds the row, and the storefront makes it one

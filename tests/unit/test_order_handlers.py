@@ -114,6 +114,19 @@ def test_what_a_transfer_must_quote_is_told_to_the_storefront(desk: OrderDesk) -
     assert event.detail == {"quote": "RF18539007547034"}
 
 
+def test_what_must_be_quoted_for_a_payment_that_follows_is_told_when_it_is_known(desk: OrderDesk) -> None:
+    desk.asks(place())
+    desk.hears(PaymentAwaited(order_id=ORDER))
+    for _ in range(2):  # asked again, it is said again, and heard once
+        desk.hears(PaymentAwaited(order_id=ORDER, quote="RF18539007547034"))
+    assert [event.detail for event in desk.told() if isinstance(event, OrderPaymentPendingEvent)] == [
+        {},
+        {"quote": "RF18539007547034"},
+    ]
+    assert events_of(desk.told()) == ["order.payment_pending", "order.payment_pending"]
+    assert desk.order().last_public_sequence == 2
+
+
 def test_confirmed_twice_is_confirmed_once(desk: OrderDesk) -> None:
     desk.paid()
     before = desk.order()

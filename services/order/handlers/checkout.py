@@ -33,6 +33,7 @@ from services.order.lifecycle import PROGRESS, UNPAID, OrderState
 from services.order.story import Actor, ActorKind, Story
 from services.order.tables import ITEMS, ORDERS
 from shared.consumer import Moment, NotYet, Said
+from shared.frozen import replace
 from shared.machine import Already, Moved, Refused
 from shared.working_set import Rows
 
@@ -57,12 +58,15 @@ def place_order(command: PlaceOrder, rows: Rows, moment: Moment) -> Annotated[li
 def payment_awaited(
     fact: PaymentAwaited, rows: Rows, moment: Moment
 ) -> Annotated[list[Said], OrderPaymentPendingEvent]:
-    """The stock is held and the money will come later. Heard late, it is no news."""
+    """The stock is held and the money will come later. Heard late, it is no news; but what is to be quoted may be known
+    only now, when the customer has chosen to pay by transfer."""
     order = known(rows, fact.order_id)
-    if not isinstance(PROGRESS.move(order.state, "await payment"), Moved):
-        return []
-    story = Story(order, cause(moment))
-    story.move("await payment", detail={"quote": fact.quote} if fact.quote else {})
+    story = Story(replace(order, quote=fact.quote or order.quote), cause(moment))
+    detail = {"quote": fact.quote} if fact.quote else {}
+    if isinstance(PROGRESS.move(order.state, "await payment"), Moved):
+        story.move("await payment", detail=detail)
+    elif order.state is OrderState.PAYMENT_PENDING and fact.quote not in ("", order.quote):
+        story.tell("order.payment_pending", detail=detail, public=OrderPaymentPendingEvent)
     return written(story, rows)
 
 

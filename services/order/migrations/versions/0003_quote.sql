@@ -1,0 +1,2 @@
+ALTER TABLE orders.orders ADD COLUMN quote TEXT NOT NULL DEFAULT ''
+;
