@@ -142,8 +142,13 @@ def rights(schema: str, role: str, tables: Iterable[Table[Any]]) -> list[str]:
 
 def states_check(machine: Machine[Any], column: str) -> sa.CheckConstraint:
     """The CHECK half of O2: only declared states."""
-    states = ", ".join(f"'{state}'" for state in machine.states)
-    return sa.CheckConstraint(f"{column} IN ({states})", name=f"{column}_is_declared")
+    return one_of(column, machine.states)
+
+
+def one_of(column: str, words: Iterable[str]) -> sa.CheckConstraint:
+    """Only declared words; the values of a StrEnum, for one."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_declared")
 
 
 def create_sql(metadata: sa.MetaData) -> Sequence[str]:

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.fulfillment.domain import FULFILLMENT, LINE, LOST, Fulfillment, FulfillmentEvent, Verdict
 from shared.machine import Machine
-from shared.schema import created, instants, states_check
+from shared.schema import created, instants, one_of, states_check
 from shared.table import Discipline, Table
 
 SCHEMA: Final = "fulfillment"
@@ -59,9 +59,7 @@ EVENTS = Table(
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         created(),
         sa.PrimaryKeyConstraint("fulfillment_id", "version", name="one_event_per_version"),
-        sa.CheckConstraint(
-            f"verdict IN ({', '.join(repr(verdict.value) for verdict in Verdict)})", name="verdict_is_declared"
-        ),
+        one_of("verdict", Verdict),
         states_check(FULFILLMENT, "state"),
     ),
     key=("fulfillment_id", "version"),

@@ -1,6 +1,5 @@
 """Tables of sources and feeds. A feed's rows are pages of JSON: few to write, read and drop."""
 
-from enum import StrEnum
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,15 +10,8 @@ from services.inventory.feeds import FEED, PULL, Feed, FeedPage, Origin, Pull
 from services.inventory.schema import METADATA
 from services.inventory.sources import SOURCE, Source
 from shared.machine import Machine
-from shared.schema import created, instants, states_check
+from shared.schema import created, instants, one_of, states_check
 from shared.table import Discipline, Table
-
-
-def _one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
-    return sa.CheckConstraint(
-        f"{column} IN ({', '.join(repr(word.value) for word in words)})", name=f"{column}_is_declared"
-    )
-
 
 SOURCES: Final = Table(
     Source,
@@ -41,7 +33,7 @@ SOURCES: Final = Table(
         sa.Column("applying", sa.Uuid),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        _one_of("mode", SourceMode),
+        one_of("mode", SourceMode),
         states_check(SOURCE, "state"),
         sa.CheckConstraint("buffer >= 0", name="buffer_is_not_negative"),
         postgresql_with={"fillfactor": 50},
@@ -86,8 +78,8 @@ FEEDS: Final = Table(
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(FEED, "state"),
-        _one_of("origin", Origin),
-        _one_of("mode", FeedMode),
+        one_of("origin", Origin),
+        one_of("mode", FeedMode),
         sa.CheckConstraint("pages_done <= pages AND rows_done <= rows", name="no_page_is_applied_twice"),
         sa.CheckConstraint("state <> 'applied' OR rows_done = rows", name="applied_means_every_row"),
         sa.Index("one_feed_per_sequence", "key", unique=True, postgresql_where=sa.text("state <> 'rejected'")),
@@ -142,8 +134,8 @@ PULLS: Final = Table(
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(PULL, "state"),
-        _one_of("format", FeedFormat),
-        _one_of("mode", FeedMode),
+        one_of("format", FeedFormat),
+        one_of("mode", FeedMode),
     ),
     key=("source",),
     discipline=Discipline.VERSIONED,

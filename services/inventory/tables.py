@@ -18,7 +18,7 @@ from services.inventory.transfers import TRANSFER
 from services.inventory.waiting import WAITING_LINE, Backlog, WaitingLine
 from services.inventory.warehousing_tables import CORRECTIONS, COUNT_SHEETS, RETURNS, STOCK_TAKES, TRANSFERS
 from shared.machine import Machine
-from shared.schema import created, instants, states_check
+from shared.schema import created, instants, one_of, states_check
 from shared.table import Discipline, Table
 
 WAREHOUSES: Final = Table(
@@ -67,9 +67,7 @@ PRODUCTS: Final = Table(
         sa.Column("described_at", sa.DateTime(timezone=True)),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        sa.CheckConstraint(
-            f"supply IN ({', '.join(repr(supply.value) for supply in Supply)})", name="supply_is_declared"
-        ),
+        one_of("supply", Supply),
         sa.CheckConstraint("(supply = 'preorder') = (release_at IS NOT NULL)", name="a_preorder_has_a_release_date"),
     ),
     key=("sku",),
@@ -130,7 +128,7 @@ MOVEMENTS: Final = Table(
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("message_id", sa.Text, nullable=False),
         created(),
-        sa.CheckConstraint(f"kind IN ({', '.join(repr(str(kind)) for kind in MovementKind)})", name="kind_is_declared"),
+        one_of("kind", MovementKind),
         sa.CheckConstraint("quantity > 0", name="a_movement_moves_something"),
         sa.Index("movements_by_order", "order_id"),
         sa.Index("movements_by_shelf", "sku", "warehouse", "occurred_at"),
@@ -202,7 +200,7 @@ WAITING_LINES: Final = Table(
         *instants(),
         states_check(WAITING_LINE, "status"),
         sa.CheckConstraint("quantity > 0", name="a_line_waits_for_something"),
-        sa.CheckConstraint("kind IN ('backorder', 'preorder', 'production')", name="kind_is_declared"),
+        one_of("kind", ("backorder", "preorder", "production")),
         sa.CheckConstraint("(status = 'waiting') = (queue IS NOT NULL)", name="who_waits_is_in_a_queue"),
         sa.Index(
             "waiting_lines_by_promise",

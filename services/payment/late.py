@@ -13,25 +13,15 @@ from services.payment import disputes
 from services.payment.case import Case
 from services.payment.domain import PaymentState as State
 from services.payment.domain import Word
+from shared.total import total as total_over
 
 Act = Callable[[Case], None]
 Row = tuple[Word, tuple[State, ...], Act]
 
 
-class NotTotal(Exception):
-    """A word and a state without a row, or with two: found at import."""
-
-
 def total(rows: Iterable[Row]) -> Mapping[tuple[Word, State], Act]:
-    table: dict[tuple[Word, State], Act] = {}
-    for word, states, act in rows:
-        for state in states:
-            if (word, state) in table:
-                raise NotTotal(f"{word} in {state} is there twice")
-            table[word, state] = act
-    if missing := [f"{word} in {state}" for word, state in product(Word, State) if (word, state) not in table]:
-        raise NotTotal(f"no row for: {', '.join(missing)}")
-    return table
+    cells = (((word, state), act) for word, states, act in rows for state in states)
+    return total_over(cells, product(Word, State), " in ")
 
 
 ENDED_WITHOUT_MONEY: Final = (State.DECLINED, State.FAILED, State.VOIDED)

@@ -30,7 +30,7 @@ from services.payment.ledger import SIDES, Transfer
 from services.payment.schema import METADATA, SCHEMA
 from services.payment.settlement.tables import SETTLEMENT_MACHINES, SETTLEMENT_TABLES
 from shared.machine import Machine
-from shared.schema import created, instants, states_check
+from shared.schema import created, instants, one_of, states_check
 from shared.table import Discipline, Table
 
 __all__ = [
@@ -207,16 +207,12 @@ WEBHOOKS: Final = Table(
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        sa.CheckConstraint(
-            f"verdict IN ({', '.join(repr(verdict.value) for verdict in WebhookVerdict)})", name="verdict_is_declared"
-        ),
+        one_of("verdict", WebhookVerdict),
     ),
     key=("id",),
     discipline=Discipline.VERSIONED,
     fixed=frozenset({"provider", "notice_id", "headers", "body", "verdict", "received_at"}),
 )
-
-_KINDS = ", ".join(f"'{kind}'" for kind in AttemptKind)
 
 ATTEMPTS: Final = Table(
     Attempt,
@@ -240,7 +236,7 @@ ATTEMPTS: Final = Table(
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(ATTEMPT, "state"),
-        sa.CheckConstraint(f"kind IN ({_KINDS})", name="kind_is_declared"),
+        one_of("kind", AttemptKind),
         sa.CheckConstraint("(kind = 'refund') = (refund_id IS NOT NULL)", name="a_refund_attempt_names_its_refund"),
         sa.CheckConstraint("(state = 'known') = (outcome <> '')", name="known_means_an_outcome"),
         # what may have reached the provider cannot be taken back by us alone

@@ -12,10 +12,11 @@ import pytest
 
 from contracts.payment import ProviderNotified
 from services.payment.domain import PAYMENT, AttemptState, PaymentPolicy, PaymentState, Word, named
-from services.payment.late import LATE, ROWS, NotTotal, Row, total
+from services.payment.late import LATE, ROWS, Row, total
 from services.payment.provider.port import BadNotice, BadSignature
 from services.payment.provider.sandbox import verify_webhook
 from services.payment.webhook import Notice, told_by
+from shared.total import NotTotal
 
 ORDER, ATTEMPT = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

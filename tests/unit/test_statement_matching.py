@@ -14,7 +14,6 @@ from services.payment.banking.matching import (
     SETTLES,
     TABLE,
     Expected,
-    NotTotal,
     Outcome,
     Row,
     Standing,
@@ -28,6 +27,7 @@ from services.payment.banking.matching import (
 )
 from services.payment.creditor_reference import printed, reference_of
 from services.payment.domain import Payment, PaymentState, Refund, RefundState
+from shared.total import NotTotal
 
 ORDER = UUID(int=1)
 FIRST, SECOND = reference_of("first"), reference_of("second")

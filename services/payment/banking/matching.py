@@ -13,6 +13,7 @@ from typing import Final
 from services.payment.banking.entries import Entry, EntryState, Flow, Purpose
 from services.payment.creditor_reference import is_reference, references_in
 from services.payment.domain import Payment, PaymentState, Refund, RefundState
+from shared.total import total as total_over
 
 
 class Outcome(StrEnum):
@@ -81,20 +82,11 @@ ROWS: Final[tuple[Row, ...]] = (
 )
 
 
-class NotTotal(Exception):
-    """A combination without a row, or with two: found at import."""
-
-
 def total(rows: Iterable[Row]) -> Mapping[tuple[Purpose, Flow, Standing], Outcome]:
-    table: dict[tuple[Purpose, Flow, Standing], Outcome] = {}
-    for purposes, flows, standings, outcome in rows:
-        for at in product(purposes, flows, standings):
-            if at in table:
-                raise NotTotal(f"{' '.join(at)} is there twice")
-            table[at] = outcome
-    if missing := [" ".join(at) for at in product(Purpose, Flow, Standing) if at not in table]:
-        raise NotTotal(f"no row for: {', '.join(missing)}")
-    return table
+    cells = (
+        (at, outcome) for purposes, flows, standings, outcome in rows for at in product(purposes, flows, standings)
+    )
+    return total_over(cells, product(Purpose, Flow, Standing))
 
 
 TABLE: Final = total(ROWS)

@@ -8,14 +8,8 @@ from services.payment.banking.entries import ENTRY, Entry, Purpose, Quoted, Stat
 from services.payment.banking.matching import Outcome
 from services.payment.schema import METADATA
 from shared.machine import Machine
-from shared.schema import created, instants, states_check
+from shared.schema import created, instants, one_of, states_check
 from shared.table import Discipline, Table
-
-
-def _one_of(column: str, values: Any) -> sa.CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_declared")
-
 
 STATEMENTS: Final = Table(
     Statement,
@@ -73,7 +67,7 @@ ENTRIES: Final = Table(
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(ENTRY, "state"),
-        _one_of("outcome", Outcome),
+        one_of("outcome", Outcome),
         sa.CheckConstraint("amount_minor <> 0", name="an_entry_moves_money"),
         sa.CheckConstraint(
             "state NOT IN ('assigned', 'sending_back', 'sent_back', 'dismissed') OR decided_by <> ''",
@@ -113,7 +107,7 @@ QUOTED: Final = Table(
         sa.Column("refund_id", sa.Uuid),
         sa.Column("entry_id", sa.Uuid),
         created(),
-        _one_of("purpose", Purpose),
+        one_of("purpose", Purpose),
         sa.CheckConstraint("(purpose = 'send_back') = (entry_id IS NOT NULL)", name="a_send_back_names_its_entry"),
         sa.CheckConstraint("(purpose = 'send_back') = (order_id IS NULL)", name="the_others_name_their_order"),
         sa.CheckConstraint("(purpose = 'send_back') = (attempt_id IS NULL)", name="the_others_name_their_attempt"),

@@ -1,6 +1,5 @@
 """Tables of what providers say they settled. A line of a provider is kept once, and settles one movement at most."""
 
-from enum import StrEnum
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,15 +17,8 @@ from services.payment.settlement.lines import (
     Settlement,
 )
 from shared.machine import Machine
-from shared.schema import instants, states_check
+from shared.schema import instants, one_of, states_check
 from shared.table import Discipline, Table
-
-
-def _one_of(column: str, words: type[StrEnum]) -> sa.CheckConstraint:
-    return sa.CheckConstraint(
-        f"{column} IN ({', '.join(repr(word.value) for word in words)})", name=f"{column}_is_declared"
-    )
-
 
 SETTLEMENTS: Final = Table(
     Settlement,
@@ -80,7 +72,7 @@ LINES: Final = Table(
         sa.Column("matches", sa.Uuid, sa.ForeignKey("payments.transfers.id", name="a_line_settles_a_movement")),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        _one_of("kind", LineKind),
+        one_of("kind", LineKind),
         states_check(LINE, "state"),
         sa.CheckConstraint("amount_minor <> 0", name="a_line_settles_something"),
         sa.Index("lines_of_a_page", "page"),
@@ -129,8 +121,8 @@ DIFFERENCES: Final = Table(
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
-        _one_of("kind", Class),
-        _one_of("entry", EntryKind),
+        one_of("kind", Class),
+        one_of("entry", EntryKind),
         states_check(DIFFERENCE, "state"),
         sa.CheckConstraint("(entry IS NULL) = (entry_minor = 0)", name="an_entry_has_an_amount"),
         sa.CheckConstraint("line_id IS NOT NULL OR transfer_id IS NOT NULL", name="a_difference_is_of_something"),
