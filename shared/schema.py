@@ -142,7 +142,7 @@ def rights(schema: str, role: str, tables: Iterable[Table[Any]]) -> list[str]:
 
 def states_check(machine: Machine[Any], column: str) -> sa.CheckConstraint:
     """The CHECK half of O2: only declared states."""
-    return one_of(column, machine.states)
+    return one_of(column, (state.value for state in machine.states))
 
 
 def one_of(column: str, words: Iterable[str]) -> sa.CheckConstraint:
