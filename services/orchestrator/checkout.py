@@ -141,6 +141,7 @@ class Checkout(RunState):
             order_id=self.order_id,
             picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
             waits=tuple(Wait.model_validate(wait) for wait in self.facts.get("waits", ())),
+            captured=not self.facts.get("held"),
         )
 
     def request_fulfillment(self) -> RequestFulfillment:
@@ -160,6 +161,8 @@ class Checkout(RunState):
                 return {"placed": True}
             case StockHeld():
                 return {"held_until": message.until.isoformat()}
+            case PaymentAuthorized(captured=False):
+                return {"held": True}
             case StockCommitted():
                 found = message.model_dump(mode="json", include={"picks", "waits", "kits"})
                 return {name: value for name, value in found.items() if value or name == "picks"}

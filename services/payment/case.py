@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from contracts.message import Reply
-from contracts.payment import AttemptOverdue, ProviderDisputed, RefundPayment
+from contracts.payment import AttemptOverdue, CaptureDue, ProviderDisputed, RefundPayment
 from contracts.story import StoryFact
 from services.payment.banking.entries import Purpose, Quoted
 from services.payment.creditor_reference import is_reference, reference_of
@@ -39,12 +39,14 @@ class Told:
     provider_payment_id: str = ""
     reason: str = ""
     captured_minor: int = 0
+    capture_before: datetime | None = None
     command_key: str = ""
     attempt: Attempt | None = None
     confirming: Attempt | None = None
     """Where the provider prepares first: the attempt that confirms."""
     refund: RefundPayment | None = None
     dispute: ProviderDisputed | None = None
+    due: CaptureDue | None = None
 
 
 @dataclass
@@ -127,6 +129,7 @@ class Case:
             # part of the request, so it is kept: asked again after a change of settings it must be the same request
             webhook_url=self.policy.webhook_url if kind in FIRST else "",
             provider=self.payment.provider,
+            capture=not self.payment.per_shipment,
             provider_payment_id=self.payment.provider_payment_id,
             state=AttemptState.OPEN,
             outcome="",

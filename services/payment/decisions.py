@@ -25,6 +25,7 @@ from services.payment.domain import (
     AuthorizationState,
     Capture,
     CaptureState,
+    Payment,
     PaymentState,
     Refund,
     RefundState,
@@ -33,6 +34,7 @@ from services.payment.domain import (
 )
 from services.payment.ledger import EntryKind
 from services.payment.tables import AUTHORIZATIONS
+from shared.consumer import NotYet
 from shared.frozen import replace
 
 # -- nothing is done ---------------------------------------------------------------------------------------------
@@ -52,7 +54,8 @@ def tell_story(case: Case) -> None:
 
 def capture(case: Case) -> None:
     _book_capture(case)
-    case.move("capture", captured_minor=case.payment.amount_minor, provider_payment_id=_provider_payment_id(case))
+    captured_minor = case.payment.amount_minor
+    case.move("capture", captured_minor=captured_minor, held_minor=0, provider_payment_id=_provider_payment_id(case))
     case.answer(case.payment.authorize_key, PaymentAuthorized(order_id=case.payment.order_id, captured=True))
     _tell_captured(case)
 
@@ -63,13 +66,6 @@ def confirm(case: Case) -> None:
     assert prepared is not None  # only its answer leads here
     case.set(provider_payment_id=_provider_payment_id(case))
     case.open_attempt(AttemptKind.CONFIRM, case.payment.amount_minor, token=prepared.token, id_=confirm_id(prepared.id))
-
-
-def hold(case: Case) -> None:
-    """The provider holds it first: taking it is a second call."""
-    _book_hold(case)
-    case.move("hold", provider_payment_id=_provider_payment_id(case))
-    case.open_attempt(AttemptKind.CAPTURE, case.payment.amount_minor)
 
 
 def wait(case: Case) -> None:
@@ -83,7 +79,7 @@ def wait(case: Case) -> None:
 
 def decline(case: Case) -> None:
     """It did not come: declined at once, or failed after it had been pending."""
-    case.move("decline", provider_payment_id=_provider_payment_id(case))
+    case.move("decline", provider_payment_id=_provider_payment_id(case), held_minor=0)
     case.answer(
         case.payment.authorize_key,
         PaymentDeclined(order_id=case.payment.order_id, reason=named(case.told.reason, "declined")),
@@ -93,7 +89,7 @@ def decline(case: Case) -> None:
 
 def lose_hold(case: Case) -> None:
     """The provider gave up what it held for us."""
-    _give_up_holds(case)
+    give_up_holds(case)
     decline(case)
 
 
@@ -154,12 +150,12 @@ def already_free(case: Case) -> None:
 
 def void(case: Case) -> None:
     case.move("void", provider_payment_id=_provider_payment_id(case))
-    case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
+    case.open_attempt(AttemptKind.VOID, open_minor(case.payment))
 
 
 def hold_and_void(case: Case) -> None:
     """Held after the release was asked for, or after the end."""
-    _book_hold(case)
+    book_hold(case)
     void(case)
 
 
@@ -173,23 +169,27 @@ def take_back(case: Case) -> None:
 
 
 def book_only(case: Case) -> None:
-    """Captured while a void is under way: the void will be impossible, and then it is given back."""
+    """Captured while a void is under way: the void will be impossible, and then it is given back. Paid per shipment
+    only our own captures take anything."""
+    if case.payment.per_shipment:
+        return
     if not case.payment.captured_minor:
         _book_capture(case)
-        case.set(captured_minor=case.payment.amount_minor)
+        case.set(captured_minor=case.payment.amount_minor, held_minor=0)
         _tell_captured(case, case.state.value)
 
 
 def free(case: Case) -> None:
     """The money is with the customer: everybody who waits for that is told."""
     if case.payment.refundable_minor:
-        case.move("return")
+        use_up_holds(case)
+        case.move("return", held_minor=0)
         give_back(case)
         return
     keys = case.payment.release_keys
     if case.state is PaymentState.VOIDING:
-        _give_up_holds(case)
-    case.move("free", release_keys=[])
+        give_up_holds(case)
+    case.move("free", release_keys=[], held_minor=0)
     for key in keys:
         case.answer(key, PaymentReleased(order_id=case.payment.order_id))
     if not case.payment.captured_minor:
@@ -206,7 +206,7 @@ def give_back(case: Case) -> None:
         free(case)
         return
     refund_id = case.moment.new_id()
-    _reserve(case, refund_id, rest, command_key="", reason=payment.release_reason or "captured late")
+    reserve(case, refund_id, rest, command_key="", reason=payment.release_reason or "captured late")
 
 
 def void_impossible(case: Case, status: str) -> None:
@@ -218,7 +218,7 @@ def void_impossible(case: Case, status: str) -> None:
         case "voided" | "declined" | "failed" | "refunded":
             free(case)
         case _:
-            _try_anew_later(case)
+            try_anew_later(case)
 
 
 def refund_impossible(case: Case, refund: Refund, status: str) -> None:
@@ -229,11 +229,14 @@ def refund_impossible(case: Case, refund: Refund, status: str) -> None:
         return
     refusal = named(case.told.reason, "refused_by_provider")
     case.rows.put(replace(refund, state=REFUND.to(refund.state, "refuse"), refusal=refusal))
-    case.set(refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor)
-    case.book(EntryKind.REFUND_REFUSED, refund.amount_minor, refund.refund_id)
+    case.set(
+        refund_reserved_minor=payment.refund_reserved_minor - refund.returned_minor,
+        waived_minor=payment.waived_minor - refund.waived_minor,  # to be taken after all
+    )
+    case.book(EntryKind.REFUND_REFUSED, refund.returned_minor, refund.refund_id)
     case.tell("refund_refused", reason=refusal, detail=case.money(refund.amount_minor))
     if own:
-        _try_anew_later(case)
+        try_anew_later(case)
         return
     case.answer(
         refund.command_key,
@@ -246,10 +249,10 @@ def refund_done(case: Case, refund: Refund) -> None:
     payment = case.payment
     case.rows.put(replace(refund, state=REFUND.to(refund.state, "refund")))
     case.set(
-        refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor,
-        refunded_minor=payment.refunded_minor + refund.amount_minor,
+        refund_reserved_minor=payment.refund_reserved_minor - refund.returned_minor,
+        refunded_minor=payment.refunded_minor + refund.returned_minor,
     )
-    case.book(EntryKind.REFUND, refund.amount_minor, refund.refund_id)
+    case.book(EntryKind.REFUND, refund.returned_minor, refund.refund_id)
     if refund.command_key:
         case.answer(refund.command_key, PaymentRefunded(order_id=payment.order_id, refund_id=refund.refund_id))
     detail = case.money(refund.amount_minor) | {"refund_id": str(refund.refund_id)}
@@ -262,47 +265,51 @@ def refund_done(case: Case, refund: Refund) -> None:
 
 def begin_refund(case: Case) -> None:
     """Reserve it, and ask the provider; or refuse by name."""
-    payment, asked = case.payment, _asked(case)
+    payment, asked = case.payment, asked_refund(case)
     if asked.currency != payment.currency:
-        _refuse(case, "wrong_currency")
+        refuse_refund(case, "wrong_currency")
     elif asked.amount_minor > payment.refundable_minor:
-        _refuse(case, "above_captured")
+        refuse_refund(case, "above_captured")
     else:
         key = case.told.command_key
-        _reserve(case, asked.refund_id, asked.amount_minor, command_key=key, reason=asked.reason)
+        reserve(case, asked.refund_id, asked.amount_minor, command_key=key, reason=asked.reason)
+
+
+def wait_for_hold(case: Case) -> None:
+    raise NotYet("not_held: what is due is captured of what is held, and nothing is yet")
 
 
 def refuse_not_captured(case: Case) -> None:
-    _refuse(case, "not_captured")
+    refuse_refund(case, "not_captured")
 
 
 def refuse_under_release(case: Case) -> None:
     """All of it is on its way back: one changing decision at a time."""
-    _refuse(case, "release_under_way")
+    refuse_refund(case, "release_under_way")
 
 
 def refuse_nothing_left(case: Case) -> None:
-    _refuse(case, "above_captured")
+    refuse_refund(case, "above_captured")
 
 
 def refund_again(case: Case, refund: Refund) -> None:
     """The same refund under another command key: its own outcome, never a second one."""
-    asked = _asked(case)
+    asked = asked_refund(case)
     if (refund.order_id, refund.amount_minor, refund.currency) != (asked.order_id, asked.amount_minor, asked.currency):
-        _refuse(case, "refund_id_reused")
+        refuse_refund(case, "refund_id_reused")
     elif refund.state is RefundState.REFUNDED:
         case.answer(case.told.command_key, PaymentRefunded(order_id=asked.order_id, refund_id=asked.refund_id))
     else:
-        _refuse(case, refund.refusal or "refund_under_way")
+        refuse_refund(case, refund.refusal or "refund_under_way")
 
 
-def _asked(case: Case) -> RefundPayment:
+def asked_refund(case: Case) -> RefundPayment:
     assert case.told.refund is not None  # only the command leads here
     return case.told.refund
 
 
-def _refuse(case: Case, reason: str) -> None:
-    asked = _asked(case)
+def refuse_refund(case: Case, reason: str) -> None:
+    asked = asked_refund(case)
     case.answer(
         case.told.command_key,
         PaymentRefundRefused(order_id=asked.order_id, refund_id=asked.refund_id, reason=reason),
@@ -312,18 +319,33 @@ def _refuse(case: Case, reason: str) -> None:
 # -- parts ---------------------------------------------------------------------------------------------------------
 
 
+def open_minor(payment: Payment) -> int:
+    """What a void lets go, as far as we know."""
+    return payment.held_minor or payment.amount_minor
+
+
 def _provider_payment_id(case: Case) -> str:
     return case.told.provider_payment_id or case.payment.provider_payment_id
 
 
-def _reserve(case: Case, refund_id: UUID, amount_minor: int, *, command_key: str, reason: str) -> None:
+def reserve(
+    case: Case, refund_id: UUID, amount_minor: int, *, command_key: str, reason: str, waived_minor: int = 0
+) -> None:
     payment = case.payment
-    case.rows.put(
-        Refund(refund_id, payment.order_id, amount_minor, payment.currency, RefundState.ASKED, command_key, reason)
+    refund = Refund(
+        refund_id,
+        payment.order_id,
+        amount_minor,
+        payment.currency,
+        RefundState.ASKED,
+        command_key,
+        reason,
+        waived_minor=waived_minor,
     )
-    case.set(refund_reserved_minor=payment.refund_reserved_minor + amount_minor)
-    case.book(EntryKind.REFUND_RESERVED, amount_minor, refund_id)
-    case.open_attempt(AttemptKind.REFUND, amount_minor, refund_id=refund_id)
+    case.rows.put(refund)
+    case.set(refund_reserved_minor=payment.refund_reserved_minor + refund.returned_minor)
+    case.book(EntryKind.REFUND_RESERVED, refund.returned_minor, refund_id)
+    case.open_attempt(AttemptKind.REFUND, refund.returned_minor, refund_id=refund_id)
 
 
 def _go_on_giving_back(case: Case) -> None:
@@ -331,7 +353,7 @@ def _go_on_giving_back(case: Case) -> None:
         give_back(case)
 
 
-def _try_anew_later(case: Case) -> None:
+def try_anew_later(case: Case) -> None:
     """A definite no to our own void or refund: nothing happened, so a new attempt is safe, after a long while.
 
     The run that waits for the release stays visible as long."""
@@ -351,7 +373,7 @@ def _tell_captured(case: Case, late: str = "") -> None:
     case.tell("captured", detail=detail)
 
 
-def _book_hold(case: Case) -> None:
+def book_hold(case: Case) -> None:
     if not _authorizations(case):
         _book_authorization(case, AuthorizationState.HELD)
 
@@ -384,10 +406,16 @@ def _book_authorization(case: Case, state: AuthorizationState) -> None:
     )
 
 
-def _give_up_holds(case: Case) -> None:
+def give_up_holds(case: Case) -> None:
     for authorization in _authorizations(case):
         if authorization.state is AuthorizationState.HELD:
             case.rows.put(replace(authorization, state=AUTHORIZATION.to(authorization.state, "void")))
+
+
+def use_up_holds(case: Case) -> None:
+    for authorization in _authorizations(case):
+        if authorization.state is AuthorizationState.HELD:
+            case.rows.put(replace(authorization, state=AUTHORIZATION.to(authorization.state, "capture")))
 
 
 def _authorizations(case: Case) -> list[Authorization]:

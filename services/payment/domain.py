@@ -19,7 +19,8 @@ class PaymentState(StrEnum):
     ASKED = "asked"  # the authorization was asked for, its outcome is not known
     PENDING = "pending"  # the provider will say later
     AUTHORIZED = "authorized"  # held for us and not taken yet
-    CAPTURED = "captured"
+    PARTLY_CAPTURED = "partly_captured"  # taken for what has left; the rest is held still
+    CAPTURED = "captured"  # nothing of it is held any more
     DECLINED = "declined"
     FAILED = "failed"  # it was pending or held, and then it did not come
     WITHDRAWING = "withdrawing"  # a release waits until the outcome of the authorization is known
@@ -49,6 +50,11 @@ PAYMENT: Final = Machine(
         (PaymentState.AUTHORIZED, "capture", PaymentState.CAPTURED),
         (PaymentState.AUTHORIZED, "decline", PaymentState.FAILED),
         (PaymentState.AUTHORIZED, "void", PaymentState.VOIDING),
+        (PaymentState.AUTHORIZED, "capture part", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.PARTLY_CAPTURED, "capture part", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.PARTLY_CAPTURED, "capture", PaymentState.CAPTURED),
+        (PaymentState.PARTLY_CAPTURED, "let go", PaymentState.CAPTURED),  # of the rest
+        (PaymentState.PARTLY_CAPTURED, "void", PaymentState.VOIDING),
         (PaymentState.CAPTURED, "return", PaymentState.RETURNING),
         (PaymentState.WITHDRAWING, "void", PaymentState.VOIDING),
         (PaymentState.WITHDRAWING, "return", PaymentState.RETURNING),
@@ -102,7 +108,7 @@ class RefundState(StrEnum):
 REFUND: Final = Machine(
     "refund",
     RefundState,
-    start=RefundState.ASKED,
+    start=(RefundState.ASKED, RefundState.REFUNDED),  # of what is held still nothing has to be asked for
     moves=[
         (RefundState.ASKED, "refund", RefundState.REFUNDED),
         (RefundState.ASKED, "refuse", RefundState.REFUSED),
@@ -202,7 +208,31 @@ class Payment:
     release_keys: list[str] = field(default_factory=list)
     """Commands that wait for the money to be free."""
     release_reason: str = ""
+    per_shipment: bool = False
+    """Only held when the order is placed, and captured as its parcels leave."""
+    held_minor: int = 0
+    """Held for us by the provider, and neither taken nor let go."""
+    due_minor: int = 0
+    """Worth of what has left in all: to be taken."""
+    waived_minor: int = 0
+    """Refunded before it was taken: never to be."""
+    missing_minor: int = 0
+    """What was held and did not come: the order lacks it."""
+    capture_before: datetime | None = None
+    """When the hold lapses."""
+    call_id: UUID | None = None
+    """The attempt about the hold that is under way; one at a time."""
     version: int = 0
+
+    @property
+    def owed_minor(self) -> int:
+        """What is due and not taken yet."""
+        return max(0, min(self.due_minor, self.collectable_minor) - self.captured_minor)
+
+    @property
+    def collectable_minor(self) -> int:
+        """What may be taken in all."""
+        return self.amount_minor - self.waived_minor - self.missing_minor
 
     @property
     def refundable_minor(self) -> int:
@@ -226,13 +256,15 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Its id is the id of the attempt that made it: under capture at once, the authorization's."""
+    """Its id is the id of the attempt that made it: of a payment captured at once, the authorization's."""
 
     id: UUID
     order_id: UUID
     amount_minor: int
     currency: str
     state: CaptureState
+    part: bool = False
+    """Of a payment that is captured per shipment."""
     version: int = 0
 
 
@@ -248,7 +280,13 @@ class Refund:
     command_key: str
     reason: str = ""
     refusal: str = ""
+    waived_minor: int = 0
+    """The part that had not been taken yet, and so need not be given back."""
     version: int = 0
+
+    @property
+    def returned_minor(self) -> int:
+        return self.amount_minor - self.waived_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +353,8 @@ class Attempt:
     next_at: datetime
     """When its timer rings, unless it is known before."""
     provider: str = ""
+    capture: bool = True
+    """Whether authorizing takes the money at once."""
     version: int = 0
 
     @property
@@ -328,6 +368,10 @@ def confirm_id(attempt_id: UUID) -> UUID:
 
 
 ENDED: Final = frozenset({AttemptState.KNOWN, AttemptState.WITHDRAWN})
+
+
+HOLD_FOR_S: Final = 7 * 86_400.0
+HOLD_MARGIN_S: Final = 12 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -349,6 +393,12 @@ class PaymentPolicy:
     tariffs: Mapping[str, Tariff] = field(default_factory=lambda: {"sandbox": Tariff(140, 25)})
     """What providers take for a payment, where it is agreed; a fee of any other provider is booked as it is charged."""
     settled_within_days: int = GRACE_DAYS
+    per_shipment: frozenset[str] = frozenset()
+    """Payment methods whose money is held when the order is placed and captured as its parcels leave."""
+    hold_for_s: float = HOLD_FOR_S
+    """How long a provider holds money for us, where it does not say."""
+    hold_margin_s: float = HOLD_MARGIN_S
+    """So long before a hold lapses, what is held is captured: sent or not, for there may be no second chance."""
     preparing: frozenset[str] = frozenset()
     """Providers that make a payment first and confirm it by a second call."""
 
@@ -388,6 +438,7 @@ class Word(StrEnum):
     DISPUTE_LOST = "dispute_lost"
     RELEASE = "release"
     REFUND = "refund"
+    CAPTURE_DUE = "capture_due"  # parcels have left
 
 
 IMPOSSIBLE: Final = "impossible"

@@ -1,14 +1,16 @@
 """What payment hears. Each handler finds its payment, turns the message into a word, and lets the table decide."""
 
 from collections.abc import Mapping
-from typing import Final
 from uuid import UUID
 
 from contracts.payment import (
     AttemptOverdue,
     AuthorizePayment,
+    CaptureDue,
+    HoldLapsing,
     PaymentAuthorized,
     PaymentDeclined,
+    PaymentFailed,
     PaymentPending,
     PaymentRefunded,
     PaymentRefundRefused,
@@ -21,7 +23,8 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.story import StoryFact
-from services.payment import decisions, disputes, webhook
+from services.payment import decisions, disputes, holding, webhook
+from services.payment.answers import ANSWERED, try_anew
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
@@ -48,7 +51,7 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Outcome = PaymentAuthorized | PaymentDeclined | PaymentPending | PaymentReleased
+Outcome = PaymentAuthorized | PaymentDeclined | PaymentFailed | PaymentPending | PaymentReleased
 Refunding = PaymentRefunded | PaymentRefundRefused
 
 
@@ -194,6 +197,26 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
             LATE[Word.REFUND, case.state](case)
         return case.said
 
+    @payment.hears(CaptureDue, needs=lambda due: [Need.of(PAYMENTS, "order_id", due.order_id)])
+    def capture_due(due: CaptureDue, rows: Rows, moment: Moment) -> list[StoryFact]:
+        """Parcels of an order that is paid per shipment have left."""
+        stored = rows.get(PAYMENTS, due.order_id)
+        if stored is None:
+            raise NotYet(f"unknown payment {due.order_id}")
+        case = Case(stored, rows, moment, policy, Told(due=due))
+        LATE[Word.CAPTURE_DUE, case.state](case)
+        return _story(case)
+
+    @payment.hears(HoldLapsing, needs=lambda rang: [Need.of(PAYMENTS, "order_id", rang.order_id)])
+    def hold_lapsing(rang: HoldLapsing, rows: Rows, moment: Moment) -> list[StoryFact]:
+        """Soon the provider lets go of what it holds for us."""
+        stored = rows.get(PAYMENTS, rang.order_id)
+        if stored is None:
+            return []
+        case = Case(stored, rows, moment, policy)
+        holding.lapsing(case)
+        return _story(case)
+
     @payment.hears(
         AttemptOverdue,
         needs=lambda rang: [Need.of(PAYMENTS, "order_id", rang.order_id), Need.of(ATTEMPTS, "id", rang.attempt_id)],
@@ -214,7 +237,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
                 case.wait_for_worker(attempt)
             case AttemptState.KNOWN if attempt.outcome == IMPOSSIBLE:
                 rows.put(replace(attempt, outcome=REPLACED))
-                _try_anew(case, attempt)
+                try_anew(case, attempt)
         return case.said
 
     hear_settlements(payment, policy)
@@ -233,6 +256,7 @@ def _asked(command: AuthorizePayment, moment: Moment, policy: PaymentPolicy) -> 
         authorize_key=_key(moment),
         attempt_id=None if free else moment.new_id(),
         provider=policy.provider_of(command.method),
+        per_shipment=command.method in policy.per_shipment,
     )
 
 
@@ -251,7 +275,9 @@ def _story(case: Case) -> list[StoryFact]:
 
 
 def _told(told: ProviderAnswered, attempt: Attempt) -> Told:
-    return Told(told.provider_payment_id, told.reason, told.captured_minor, attempt=attempt)
+    return Told(
+        told.provider_payment_id, told.reason, told.captured_minor, capture_before=told.capture_before, attempt=attempt
+    )
 
 
 def _first_attempts(attempt_id: UUID, rows: Rows) -> dict[str, Attempt | None]:
@@ -286,72 +312,6 @@ def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Ro
     if attempt.kind is AttemptKind.VOID and payment is not None and payment.attempt_id is not None:
         needs.append(Need.of(ATTEMPTS, "id", confirm_id(payment.attempt_id)))
     return needs
-
-
-# -- an answer, by what was asked ----------------------------------------------------------------------------------
-
-
-def _authorize_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    word = Word.DECLINED if told.outcome == IMPOSSIBLE else Word(told.outcome)
-    LATE[word, case.state](case)
-
-
-def _capture_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    outcome = told.outcome
-    if outcome == IMPOSSIBLE:
-        outcome = told.status if told.status in ("captured", "voided") else Word.CAPTURE_REFUSED
-    LATE[Word(outcome), case.state](case)
-
-
-def _void_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    if case.state is not PaymentState.VOIDING:
-        return
-    if told.outcome == IMPOSSIBLE:
-        decisions.void_impossible(case, told.status)
-    elif told.outcome == Word.VOIDED:
-        _end_confirming(case)
-        decisions.free(case)
-    else:
-        raise Contradiction(f"attempt {attempt.id}: asked to void, answered {told.outcome}")
-
-
-def _end_confirming(case: Case) -> None:
-    """What is voided can be confirmed no more: nobody need ask what became of that."""
-    assert case.payment.attempt_id is not None  # there is nothing to void of a payment of zero
-    confirming = case.rows.get(ATTEMPTS, confirm_id(case.payment.attempt_id))
-    if confirming is not None and confirming.state not in ENDED:
-        case.learn(confirming, Word.VOIDED)
-
-
-def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    assert attempt.refund_id is not None  # a CHECK of its table
-    refund = case.rows.get(REFUNDS, attempt.refund_id)
-    assert refund is not None
-    if told.outcome == IMPOSSIBLE:
-        decisions.refund_impossible(case, refund, told.status)
-    elif told.outcome == Word.REFUNDED:
-        decisions.refund_done(case, refund)
-    else:
-        raise Contradiction(f"attempt {attempt.id}: asked to refund, answered {told.outcome}")
-
-
-ANSWERED: Final = {
-    AttemptKind.AUTHORIZE: _authorize_answered,
-    AttemptKind.PREPARE: _authorize_answered,
-    AttemptKind.CONFIRM: _authorize_answered,
-    AttemptKind.CAPTURE: _capture_answered,
-    AttemptKind.VOID: _void_answered,
-    AttemptKind.REFUND: _refund_answered,
-}
-
-
-def _try_anew(case: Case, attempt: Attempt) -> None:
-    """Our own void or refund was refused by name a while ago, and the money is still not free."""
-    match case.state:
-        case PaymentState.VOIDING if attempt.kind is AttemptKind.VOID:
-            case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
-        case PaymentState.RETURNING if attempt.kind is AttemptKind.REFUND:
-            decisions.give_back(case)
 
 
 consumer = make_consumer(PaymentPolicy())

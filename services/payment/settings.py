@@ -6,7 +6,7 @@ from typing import Annotated, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from services.payment.domain import PaymentPolicy
+from services.payment.domain import HOLD_FOR_S, HOLD_MARGIN_S, PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
@@ -66,6 +66,13 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     """Where the sandbox provider reaches our webhook door; empty when it can't, then only asking again tells."""
     payment_methods: str = ""
     """Who moves the money of which method, as ``card=stripe,transfer=bank``; of every other, the first provider."""
+    capture_per_shipment: str = ""
+    """Payment methods, as ``card,bnpl``, whose money is held when the order is placed and captured as its parcels
+    leave; of every other it is taken at once."""
+    hold_for_s: Annotated[float, Field(gt=0)] = HOLD_FOR_S
+    """How long a provider holds money for us, where it does not say itself."""
+    hold_margin_s: Annotated[float, Field(ge=0)] = HOLD_MARGIN_S
+    """So long before a hold lapses what is held is captured, sent or not."""
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
@@ -119,6 +126,9 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
             provider=self.names[0],
             providers=self.methods,
             preparing=preparing,
+            per_shipment=frozenset(method.strip() for method in self.capture_per_shipment.split(",") if method.strip()),
+            hold_for_s=self.hold_for_s,
+            hold_margin_s=self.hold_margin_s,
             settled_within_days=self.settled_within_days,
         )
         if self.tariffs:

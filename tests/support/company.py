@@ -92,12 +92,16 @@ def _payment(provider: PaymentProvider) -> Part:
     )
 
 
+PER_SHIPMENT: Final = frozenset({"bnpl"})
+"""Whoever lets buy now and pay later is paid for what was sent."""
+
+
 @cache  # a registration table holds no state; making one costs more than a schedule of the simulator can afford
 def _payment_consumer() -> Consumer:
     from services.payment import handlers
     from services.payment.domain import PaymentPolicy
 
-    return handlers.make_consumer(PaymentPolicy(webhook_url="http://payment.test/webhooks"))
+    return handlers.make_consumer(PaymentPolicy(webhook_url="http://payment.test/webhooks", per_shipment=PER_SHIPMENT))
 
 
 def _fulfillment(_: PaymentProvider) -> Part:

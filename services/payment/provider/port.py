@@ -53,6 +53,7 @@ class Prepared:
 class Authorized:
     provider_payment_id: str
     amount_minor: int
+    capture_before: datetime | None = None  # when the hold lapses, where the provider says it
 
 
 @dataclass(frozen=True)
