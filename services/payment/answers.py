@@ -3,9 +3,19 @@
 from typing import Final
 
 from contracts.payment import ProviderAnswered
-from services.payment import decisions, holding
+from services.payment import decisions, holding, refunding
 from services.payment.case import Case, Contradiction
-from services.payment.domain import ENDED, IMPOSSIBLE, Attempt, AttemptKind, PaymentState, Word, confirm_id
+from services.payment.domain import (
+    ENDED,
+    IMPOSSIBLE,
+    Attempt,
+    AttemptKind,
+    PaymentState,
+    Refund,
+    RefundState,
+    Word,
+    confirm_id,
+)
 from services.payment.late import LATE
 from services.payment.tables import ATTEMPTS, REFUNDS
 
@@ -31,7 +41,7 @@ def _capture_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> N
 
 
 def _void_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    if case.state is PaymentState.PARTLY_CAPTURED and case.payment.call_id == attempt.id:
+    if case.payment.call_id == attempt.id:
         holding.let_go_answered(case, told.outcome, told.status)
         return
     if case.state is not PaymentState.VOIDING:
@@ -58,9 +68,9 @@ def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> No
     refund = case.rows.get(REFUNDS, attempt.refund_id)
     assert refund is not None
     if told.outcome == IMPOSSIBLE:
-        decisions.refund_impossible(case, refund, told.status)
+        refunding.impossible(case, refund, told.status)
     elif told.outcome == Word.REFUNDED:
-        decisions.refund_done(case, refund)
+        refunding.done(case, refund)
     else:
         raise Contradiction(f"attempt {attempt.id}: asked to refund, answered {told.outcome}")
 
@@ -80,7 +90,15 @@ def try_anew(case: Case, attempt: Attempt) -> None:
     match case.state:
         case PaymentState.VOIDING if attempt.kind is AttemptKind.VOID:
             case.open_attempt(AttemptKind.VOID, decisions.open_minor(case.payment))
-        case PaymentState.PARTLY_CAPTURED if case.payment.call_id == attempt.id:
+        case _ if case.payment.call_id == attempt.id:
             holding.let_go_anew(case)
+        case _ if (refund := _asked_still(case, attempt)) is not None:
+            refunding.part_anew(case, attempt, refund)
         case PaymentState.RETURNING if attempt.kind is AttemptKind.REFUND:
             decisions.give_back(case)
+
+
+def _asked_still(case: Case, attempt: Attempt) -> Refund | None:
+    """The refund of such an attempt, where it was not given up."""
+    refund = None if attempt.refund_id is None else case.rows.get(REFUNDS, attempt.refund_id)
+    return refund if refund is not None and refund.state is RefundState.ASKED else None

@@ -74,6 +74,11 @@ class Case:
     def answer(self, key: str, reply: Reply) -> None:
         self.said.append(Answer(key, reply))
 
+    def answer_authorize(self, reply: Reply) -> None:
+        """To whoever asked for the authorization; once it was told that the money is there, nothing more is."""
+        if not self.payment.promised:
+            self.answer(self.payment.authorize_key, reply)
+
     def tell(self, fact: str, *, reason: str = "", actor: str = "", detail: Mapping[str, str] | None = None) -> None:
         """One more line in the order's story."""
         self.said.append(
@@ -116,6 +121,7 @@ class Case:
         refund_id: UUID | None = None,
         token: str = "",
         id_: UUID | None = None,
+        provider_payment_id: str | None = None,
     ) -> Attempt:
         """The provider will be called for this; the timer brings it back should the caller die."""
         attempt = Attempt(
@@ -130,7 +136,9 @@ class Case:
             webhook_url=self.policy.webhook_url if kind in FIRST else "",
             provider=self.payment.provider,
             capture=not self.payment.per_shipment,
-            provider_payment_id=self.payment.provider_payment_id,
+            provider_payment_id=self.payment.provider_payment_id
+            if provider_payment_id is None
+            else provider_payment_id,
             state=AttemptState.OPEN,
             outcome="",
             tries=0,

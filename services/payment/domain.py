@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from services.payment.settlement.comparing import GRACE_DAYS, Tariff
@@ -43,7 +43,12 @@ PAYMENT: Final = Machine(
         (PaymentState.ASKED, "withdraw", PaymentState.VOIDED),  # the provider was never called
         (PaymentState.ASKED, "void", PaymentState.VOIDING),  # prepared there, and never confirmed
         (PaymentState.ASKED, "wait to release", PaymentState.WITHDRAWING),
+        (PaymentState.ASKED, "hold again", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.ASKED, "let go", PaymentState.CAPTURED),  # asked for again, and declined: what was taken stays
+        (PaymentState.ASKED, "return", PaymentState.RETURNING),
         (PaymentState.PENDING, "hold", PaymentState.AUTHORIZED),
+        (PaymentState.PENDING, "hold again", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.PENDING, "let go", PaymentState.CAPTURED),
         (PaymentState.PENDING, "capture", PaymentState.CAPTURED),
         (PaymentState.PENDING, "decline", PaymentState.FAILED),
         (PaymentState.PENDING, "void", PaymentState.VOIDING),
@@ -51,6 +56,8 @@ PAYMENT: Final = Machine(
         (PaymentState.AUTHORIZED, "decline", PaymentState.FAILED),
         (PaymentState.AUTHORIZED, "void", PaymentState.VOIDING),
         (PaymentState.AUTHORIZED, "capture part", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.AUTHORIZED, "ask again", PaymentState.ASKED),  # it lapsed
+        (PaymentState.PARTLY_CAPTURED, "ask again", PaymentState.ASKED),
         (PaymentState.PARTLY_CAPTURED, "capture part", PaymentState.PARTLY_CAPTURED),
         (PaymentState.PARTLY_CAPTURED, "capture", PaymentState.CAPTURED),
         (PaymentState.PARTLY_CAPTURED, "let go", PaymentState.CAPTURED),  # of the rest
@@ -156,6 +163,8 @@ class AttemptKind(StrEnum):
     REFUND = "refund"
 
 
+MADE_BY: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE})
+"""Under the id of such an attempt the provider knows the payment."""
 FIRST: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE, AttemptKind.CONFIRM})
 """Before these are known there is nothing to give back, and nobody to tell but who asked."""
 
@@ -222,12 +231,28 @@ class Payment:
     """When the hold lapses."""
     call_id: UUID | None = None
     """The attempt about the hold that is under way; one at a time."""
+    token: str = ""
+    """Kept where it may be needed again: a hold that lapsed is authorized anew."""
+    asked_again: int = 0
+    """How often that was done."""
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    """What was captured of holds before this one and is promised to nobody, oldest first: by the provider's id."""
     version: int = 0
 
     @property
     def owed_minor(self) -> int:
         """What is due and not taken yet."""
         return max(0, min(self.due_minor, self.collectable_minor) - self.captured_minor)
+
+    @property
+    def asks_minor(self) -> int:
+        """What an authorization is asked for: all that may still be taken."""
+        return self.collectable_minor - self.captured_minor
+
+    @property
+    def promised(self) -> bool:
+        """The order was told that its money is there: what goes wrong now is no answer any more, but news."""
+        return self.capture_before is not None
 
     @property
     def collectable_minor(self) -> int:
@@ -273,6 +298,8 @@ class Refund:
     """`command_key` is empty for a refund of our own: a release gives back what was captured."""
 
     refund_id: UUID
+    part_of: UUID
+    """What was asked for: a refund over several payments at the provider is a row for each, the first under its id."""
     order_id: UUID
     amount_minor: int
     currency: str
@@ -399,6 +426,8 @@ class PaymentPolicy:
     """How long a provider holds money for us, where it does not say."""
     hold_margin_s: float = HOLD_MARGIN_S
     """So long before a hold lapses, what is held is captured: sent or not, for there may be no second chance."""
+    authorize_again: bool = False
+    """A hold that lapses is let go and asked for anew, instead of being captured before."""
     preparing: frozenset[str] = frozenset()
     """Providers that make a payment first and confirm it by a second call."""
 

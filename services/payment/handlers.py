@@ -23,13 +23,14 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.story import StoryFact
-from services.payment import decisions, disputes, holding, webhook
+from services.payment import disputes, holding, refunding, webhook
 from services.payment.answers import ANSWERED, try_anew
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
     IMPOSSIBLE,
+    MADE_BY,
     REPLACED,
     UNKNOWN,
     Attempt,
@@ -124,10 +125,12 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         stored, attempt = rows.get(PAYMENTS, told.order_id), rows.get(ATTEMPTS, told.attempt_id)
         if stored is None:
             raise NotYet(f"unknown payment {told.order_id}")
-        if attempt is None or stored.attempt_id != attempt.id:
+        if attempt is None or attempt.order_id != stored.order_id or attempt.kind not in MADE_BY:
             raise Contradiction(f"notice {told.notice_id}: attempt {told.attempt_id} did not make this payment")
         if stored.provider != told.provider:
             raise Contradiction(f"notice {told.notice_id} of {told.provider} is about a payment of {stored.provider}")
+        if attempt.id != stored.attempt_id:
+            return []  # about a hold that lapsed, and was asked for anew since
         case = Case(stored, rows, moment, policy, Told(told.provider_payment_id, told.reason, told.captured_minor))
         for asked in _first_attempts(attempt.id, rows).values():
             if asked is not None and asked.state not in ENDED:
@@ -179,6 +182,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         needs=lambda command: [
             Need.of(PAYMENTS, "order_id", command.order_id),
             Need.of(REFUNDS, "refund_id", command.refund_id),
+            Need.of(REFUNDS, "order_id", command.order_id),
         ],
     )
     def refund_payment(
@@ -192,7 +196,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
             )
         case = Case(stored, rows, moment, policy, Told(command_key=_key(moment), refund=command))
         if refund is not None:
-            decisions.refund_again(case, refund)
+            refunding.again(case, refund)
         else:
             LATE[Word.REFUND, case.state](case)
         return case.said
@@ -246,7 +250,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
 
 
 def _asked(command: AuthorizePayment, moment: Moment, policy: PaymentPolicy) -> Payment:
-    free = command.amount_minor == 0
+    free, per_shipment = command.amount_minor == 0, command.method in policy.per_shipment
     return Payment(
         order_id=command.order_id,
         amount_minor=command.amount_minor,
@@ -256,7 +260,8 @@ def _asked(command: AuthorizePayment, moment: Moment, policy: PaymentPolicy) -> 
         authorize_key=_key(moment),
         attempt_id=None if free else moment.new_id(),
         provider=policy.provider_of(command.method),
-        per_shipment=command.method in policy.per_shipment,
+        per_shipment=per_shipment,
+        token=command.token if per_shipment and policy.authorize_again else "",
     )
 
 
@@ -306,9 +311,11 @@ def _what_a_dispute_touches(told: ProviderDisputed, rows: Rows) -> list[Need]:
 def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Rows) -> list[Need]:
     """Nothing more for an authorization: the usual way loads two rows."""
     attempt, payment = rows.get(ATTEMPTS, message.attempt_id), rows.get(PAYMENTS, message.order_id)
-    if attempt is None or attempt.kind in (AttemptKind.AUTHORIZE, AttemptKind.PREPARE):
+    if attempt is None or (attempt.kind in MADE_BY and (payment is None or not payment.promised)):
         return []
-    needs = [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id), Need.of(REFUNDS, "refund_id", attempt.refund_id)]
+    needs = [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id)]
+    if attempt.kind is AttemptKind.REFUND:  # with the other parts of its refund
+        needs.append(Need.of(REFUNDS, "order_id", attempt.order_id))
     if attempt.kind is AttemptKind.VOID and payment is not None and payment.attempt_id is not None:
         needs.append(Need.of(ATTEMPTS, "id", confirm_id(payment.attempt_id)))
     return needs

@@ -5,7 +5,7 @@ What is due is a sum that only grows, so that hearing of a parcel twice, or of t
 nothing twice.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from contracts.payment import (
@@ -13,26 +13,29 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentFailed,
     PaymentRefunded,
-    PaymentRefundRefused,
     RefundPayment,
 )
 from services.payment import decisions as do
+from services.payment import refunding
 from services.payment.case import Case, Contradiction
 from services.payment.domain import (
     IMPOSSIBLE,
     AttemptKind,
     Capture,
     CaptureState,
-    Payment,
     PaymentState,
     Refund,
     RefundState,
     named,
 )
 from services.payment.ledger import EntryKind
+from services.payment.refund_parts import reserve
 from shared.consumer import NotYet
 
 HOLDING: Final = (PaymentState.AUTHORIZED, PaymentState.PARTLY_CAPTURED)
+ASKED_AGAIN_AT_MOST: Final = 8
+"""Each time a hold of days has lapsed; the last is captured before it does, sent or not."""
+UNDER_WAY: Final = "capture_under_way"
 LET_GO_ALREADY: Final = ("captured", "voided", "declined", "failed", "refunded")
 """Statuses at the provider in which nothing is held any more, once it refuses to void."""
 
@@ -43,40 +46,84 @@ LET_GO_ALREADY: Final = ("captured", "voided", "declined", "failed", "refunded")
 def hold(case: Case) -> None:
     """Held and not taken: taking it is a second call, at once or as the parcels leave."""
     payment, told = case.payment, case.told
+    held_minor, id_ = payment.asks_minor, told.provider_payment_id or payment.provider_payment_id
     do.book_hold(case)
-    lapses = told.capture_before or case.moment.now + timedelta(seconds=case.policy.hold_for_s)
-    case.move(
-        "hold",
-        provider_payment_id=told.provider_payment_id or payment.provider_payment_id,
-        held_minor=payment.amount_minor,
-        capture_before=lapses,
-    )
     if not payment.per_shipment:
-        case.open_attempt(AttemptKind.CAPTURE, payment.amount_minor)
+        case.move("hold", provider_payment_id=id_, held_minor=held_minor)
+        case.open_attempt(AttemptKind.CAPTURE, held_minor)
         return
-    case.answer(payment.authorize_key, PaymentAuthorized(order_id=payment.order_id, captured=False))
-    case.tell("authorized", detail=case.money(payment.amount_minor) | {"capture_before": lapses.isoformat()})
+    lapses = told.capture_before or case.moment.now + timedelta(seconds=case.policy.hold_for_s)
+    case.answer_authorize(PaymentAuthorized(order_id=payment.order_id, captured=False))
+    on = "hold again" if payment.captured_minor else "hold"
+    case.move(on, provider_payment_id=id_, held_minor=held_minor, capture_before=lapses)
+    case.tell("authorized", detail=case.money(held_minor) | {"capture_before": lapses.isoformat()})
     ring_before_it_lapses(case)
+    go_on(case)
 
 
 def ring_before_it_lapses(case: Case) -> None:
-    order_id, lapses = case.payment.order_id, case.payment.capture_before
-    assert lapses is not None  # kept by whoever learned of the hold
-    at = max(case.moment.now, lapses - timedelta(seconds=case.policy.hold_margin_s))
-    case.rows.set_timer("hold", order_id, at, HoldLapsing(order_id=order_id))
+    at = max(case.moment.now, _last_call_at(case))
+    case.rows.set_timer("hold", case.payment.order_id, at, HoldLapsing(order_id=case.payment.order_id))
 
 
 def lapsing(case: Case) -> None:
-    """Taken while it can be, sent or not: what the customer approved once may be declined the second time."""
+    """Taken while it can be, sent or not, for what the customer approved once may be declined the second time; or let
+    go and asked for anew, where the policy says so."""
     payment = case.payment
-    if not payment.per_shipment or payment.state not in HOLDING or payment.capture_before is None:
+    if payment.state not in HOLDING or not payment.promised:
         return
-    if payment.capture_before - timedelta(seconds=case.policy.hold_margin_s) > case.moment.now:
+    if not _lapses_soon(case):
         ring_before_it_lapses(case)
         return
-    case.set(due_minor=payment.amount_minor)
-    case.tell("hold_lapsing", actor="payment", detail={"capture_before": payment.capture_before.isoformat()})
+    case.tell("hold_lapsing", actor="payment", detail={"capture_before": f"{payment.capture_before:%Y-%m-%dT%H:%MZ}"})
+    if not _may_ask_again(case):
+        case.set(due_minor=payment.amount_minor)
     go_on(case)
+
+
+def authorize_again(case: Case) -> None:
+    """The hold is gone, and not all of it was taken: the rest is a payment of its own at the provider, asked for under
+    an id of its own, and only now that the first can take nothing any more."""
+    payment = case.payment
+    do.end_holds(case)
+    earlier = [*payment.earlier]
+    kept_minor = payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor
+    if left_minor := kept_minor - sum(row["left_minor"] for row in earlier):
+        earlier.append({"id": payment.provider_payment_id, "left_minor": left_minor})
+    case.rows.clear_timer("hold", payment.order_id)
+    case.move(
+        "ask again",
+        attempt_id=case.moment.new_id(),
+        asked_again=payment.asked_again + 1,
+        earlier=earlier,
+        held_minor=0,
+        call_id=None,
+        provider_payment_id="",
+    )
+    kind = AttemptKind.PREPARE if payment.provider in case.policy.preparing else AttemptKind.AUTHORIZE
+    case.open_attempt(kind, payment.asks_minor, token=payment.token, id_=case.payment.attempt_id)
+
+
+def decline(case: Case) -> None:
+    """Asked for the first time, that is the answer; asked again, the order lacks the rest."""
+    if not case.payment.promised:
+        do.decline(case)
+        return
+    _fail(case)
+    if case.payment.captured_minor:
+        case.move("let go")
+    else:
+        case.move("decline")
+
+
+def _last_call_at(case: Case) -> datetime:
+    lapses = case.payment.capture_before
+    assert lapses is not None  # kept by whoever learned of the hold
+    return lapses - timedelta(seconds=case.policy.hold_margin_s)
+
+
+def _lapses_soon(case: Case) -> bool:
+    return _last_call_at(case) <= case.moment.now
 
 
 # -- taken as it leaves --------------------------------------------------------------------------------------------
@@ -87,6 +134,8 @@ def capture_due(case: Case) -> None:
     assert due is not None  # only the order's word leads here
     if due.currency != payment.currency or due.due_minor > payment.amount_minor:
         raise Contradiction(f"due {due.due_minor} {due.currency} of {payment.amount_minor} {payment.currency}")
+    if not payment.promised and payment.state not in HOLDING:
+        raise NotYet("not_held: what is due is captured of what is held, and nothing is yet")
     if due.due_minor > payment.due_minor and payment.per_shipment:
         case.set(due_minor=due.due_minor)
         go_on(case)
@@ -101,31 +150,26 @@ def go_on(case: Case) -> None:
         do.void(case)
     elif payment.owed_minor:
         _call(case, AttemptKind.CAPTURE, payment.owed_minor)
-    elif payment.captured_minor >= payment.collectable_minor or payment.due_minor >= payment.amount_minor:
-        let_go(case)
-
-
-def let_go(case: Case) -> None:
-    """The rest will not be taken. Where nothing was, the whole payment is void."""
-    if case.state is PaymentState.AUTHORIZED:
-        do.void(case)
-    else:
-        _call(case, AttemptKind.VOID, case.payment.held_minor)
+    elif not payment.asks_minor and payment.state is PaymentState.AUTHORIZED:
+        do.void(case)  # nothing was taken, and nothing will be
+    elif not payment.asks_minor or (_may_ask_again(case) and _lapses_soon(case)):
+        _call(case, AttemptKind.VOID, payment.held_minor)
 
 
 def captured_part(case: Case) -> None:
     """Our capture was answered."""
     payment, attempt = case.payment, case.told.attempt
     assert attempt is not None  # only its answer leads here
-    captured_minor = payment.captured_minor + attempt.amount_minor
-    if case.told.captured_minor not in (0, captured_minor):
-        raise Contradiction(f"captured {case.told.captured_minor} in all, {captured_minor} were asked for")
     held_minor = payment.held_minor - attempt.amount_minor
+    in_all_minor = sum(row.amount_minor for row in do.authorizations(case)) - held_minor
+    if case.told.captured_minor not in (0, in_all_minor):
+        raise Contradiction(f"captured {case.told.captured_minor} in all, {in_all_minor} were asked for")
     case.rows.put(
         Capture(attempt.id, payment.order_id, attempt.amount_minor, payment.currency, CaptureState.CAPTURED, part=True)
     )
     case.book(EntryKind.CAPTURE, attempt.amount_minor, attempt.id)
     on = "capture part" if held_minor else "capture"
+    captured_minor = payment.captured_minor + attempt.amount_minor
     case.move(on, captured_minor=captured_minor, held_minor=held_minor, call_id=None)
     case.tell("captured", detail=case.money(attempt.amount_minor))
     if held_minor:
@@ -137,22 +181,23 @@ def captured_part(case: Case) -> None:
 def not_captured(case: Case, status: str) -> None:
     """What is due cannot be taken, and by the provider's own word never will be."""
     case.set(call_id=None)
-    _fail(case)
     if status in LET_GO_ALREADY and status != "captured":
         _lost(case)
+    elif _may_ask_again(case) and not case.payment.release_keys:
+        _call(case, AttemptKind.VOID, case.payment.held_minor)  # only what can take nothing any more is asked for anew
     else:
+        _fail(case)
         go_on(case)  # nothing is collectable any more: what may be held still is let go
 
 
 def let_go_answered(case: Case, outcome: str, status: str) -> None:
-    """Our void of the rest: what was taken stays."""
+    """Our void of the rest: what was taken stays. What may still be taken is asked for anew."""
     if outcome == IMPOSSIBLE and status not in LET_GO_ALREADY:
         do.try_anew_later(case)
         return
-    voided_minor = case.payment.held_minor
-    case.move("let go", held_minor=0, call_id=None)
-    case.tell("rest_voided", detail=case.money(voided_minor))
-    _ended(case)
+    case.tell("rest_voided", detail=case.money(case.payment.held_minor))
+    case.set(call_id=None)
+    _lost(case)
 
 
 def let_go_anew(case: Case) -> None:
@@ -175,7 +220,6 @@ def lose_hold(case: Case) -> None:
     if not payment.per_shipment:
         do.lose_hold(case)
     elif payment.call_id is None:
-        _fail(case)
         _lost(case)
 
 
@@ -194,29 +238,33 @@ def release_held(case: Case) -> None:
 
 
 def refund_held(case: Case) -> None:
-    """What is not due yet is waived: never taken, it need not be given back. Only what is left over that is."""
-    payment, asked = case.payment, do.asked_refund(case)
-    waived_minor = min(asked.amount_minor, payment.collectable_minor - payment.captured_minor - payment.owed_minor)
-    rest_minor = asked.amount_minor - waived_minor
-    if not payment.per_shipment:
-        do.refuse_not_captured(case)
+    """What is not due yet is waived: never taken, it need not be given back. Only what is left over that is, once what
+    is just being taken, or asked for anew, is known."""
+    payment, asked = case.payment, refunding.asked_for(case)
+    if not payment.promised:
+        refunding.refuse_not_captured(case)
     elif asked.currency != payment.currency:
-        do.refuse_refund(case, "wrong_currency")
+        refunding.refuse(case, "wrong_currency")
     elif payment.release_keys:
-        do.refuse_under_release(case)
-    elif rest_minor > payment.refundable_minor + payment.owed_minor:
-        do.refuse_refund(case, "above_captured")
-    elif rest_minor > payment.refundable_minor:
-        raise NotYet("capture_under_way: what is to be given back is being taken", [_not_yet_refunded(asked)])
-    elif rest_minor:
-        case.set(waived_minor=payment.waived_minor + waived_minor)
-        key = case.told.command_key
-        do.reserve(
-            case, asked.refund_id, asked.amount_minor, command_key=key, reason=asked.reason, waived_minor=waived_minor
-        )
-        go_on(case)
+        refunding.refuse_under_release(case)
+    elif asked.amount_minor > payment.refundable_minor + payment.asks_minor:
+        refunding.refuse(case, "above_captured")
     else:
-        _waive(case, asked)
+        waivable_minor = payment.asks_minor - payment.owed_minor if payment.state in HOLDING else 0
+        waived_minor = min(asked.amount_minor, waivable_minor)
+        rest_minor = asked.amount_minor - waived_minor
+        if rest_minor > payment.refundable_minor:
+            refused = refunding.refusal_of(asked, UNDER_WAY)
+            raise NotYet(f"{UNDER_WAY}: what is to be given back is not known to be there", [refused])
+        if rest_minor:
+            case.set(waived_minor=payment.waived_minor + waived_minor)
+            key, reason = case.told.command_key, asked.reason
+            reserve(
+                case, asked.refund_id, asked.amount_minor, command_key=key, reason=reason, waived_minor=waived_minor
+            )
+            go_on(case)
+        else:
+            _waive(case, asked)
 
 
 def _waive(case: Case, asked: RefundPayment) -> None:
@@ -224,6 +272,7 @@ def _waive(case: Case, asked: RefundPayment) -> None:
     key = case.told.command_key
     case.rows.put(
         Refund(
+            asked.refund_id,
             asked.refund_id,
             payment.order_id,
             amount_minor,
@@ -241,10 +290,6 @@ def _waive(case: Case, asked: RefundPayment) -> None:
     go_on(case)
 
 
-def _not_yet_refunded(asked: RefundPayment) -> PaymentRefundRefused:
-    return PaymentRefundRefused(order_id=asked.order_id, refund_id=asked.refund_id, reason="capture_under_way")
-
-
 # -- parts ---------------------------------------------------------------------------------------------------------
 
 
@@ -255,8 +300,8 @@ def _call(case: Case, kind: AttemptKind, amount_minor: int) -> None:
 
 def _fail(case: Case) -> None:
     """Whoever waits for the goods has a right to them only as far as they were paid."""
-    payment: Payment = case.payment
-    missing_minor = payment.collectable_minor - payment.captured_minor
+    payment = case.payment
+    missing_minor = payment.asks_minor
     if not missing_minor:
         return
     reason = named(case.told.reason, "capture_refused")
@@ -267,23 +312,32 @@ def _fail(case: Case) -> None:
     )
 
 
+def _may_ask_again(case: Case) -> bool:
+    return case.policy.authorize_again and bool(case.payment.token) and case.payment.asked_again < ASKED_AGAIN_AT_MOST
+
+
 def _lost(case: Case) -> None:
     """Nothing is held any more."""
-    if case.state is PaymentState.AUTHORIZED:
-        do.give_up_holds(case)
-        if case.payment.release_keys:
-            case.move("void", held_minor=0)
-            do.free(case)
-        else:
-            case.move("decline", held_minor=0)
-    else:
+    payment = case.payment
+    if payment.asks_minor and not payment.release_keys and _may_ask_again(case):
+        authorize_again(case)
+        return
+    if not payment.release_keys:
+        _fail(case)
+    do.end_holds(case)
+    if case.state is PaymentState.PARTLY_CAPTURED:
         case.move("let go", held_minor=0)
         _ended(case)
+    elif payment.release_keys:
+        case.move("void", held_minor=0)
+        do.free(case)
+    else:
+        case.move("decline", held_minor=0)
 
 
 def _ended(case: Case) -> None:
     """All that will be taken was: the authorization is used up, and a release that waited gives it back."""
-    do.use_up_holds(case)
+    do.end_holds(case)
     case.rows.clear_timer("hold", case.payment.order_id)
     if case.payment.release_keys:
         case.move("return")

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Final
 
 from services.payment import decisions as do
-from services.payment import disputes, holding
+from services.payment import disputes, holding, refunding
 from services.payment.case import Case
 from services.payment.domain import PaymentState as State
 from services.payment.domain import Word
@@ -48,23 +48,23 @@ ROWS: Final[tuple[Row, ...]] = (
     (Word.PENDING, (State.WITHDRAWING,), do.void),
     (Word.PENDING, (State.PENDING, *HOLDING, State.CAPTURED), do.ignore),  # older than what is known
     (Word.PENDING, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.DECLINED, (State.ASKED, State.PENDING), do.decline),
+    (Word.DECLINED, (State.ASKED, State.PENDING), holding.decline),
     (Word.DECLINED, (State.AUTHORIZED,), holding.lose_hold),
     (Word.DECLINED, (State.WITHDRAWING,), do.free),
     (Word.DECLINED, (State.PARTLY_CAPTURED, State.CAPTURED), do.tell_story),
     (Word.DECLINED, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.FAILED, (State.ASKED, State.PENDING), do.decline),
+    (Word.FAILED, (State.ASKED, State.PENDING), holding.decline),
     (Word.FAILED, (State.AUTHORIZED,), holding.lose_hold),
     (Word.FAILED, (State.WITHDRAWING,), do.free),
     (Word.FAILED, (State.PARTLY_CAPTURED, State.CAPTURED), do.tell_story),
     (Word.FAILED, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.VOIDED, (State.ASKED, State.PENDING), do.decline),  # by the provider, not by us
+    (Word.VOIDED, (State.ASKED, State.PENDING), holding.decline),  # by the provider, not by us
     (Word.VOIDED, HOLDING, holding.lose_hold),
     (Word.VOIDED, (State.WITHDRAWING,), do.free),
     (Word.VOIDED, (State.CAPTURED,), do.tell_story),
     (Word.VOIDED, (State.VOIDING,), do.ignore),  # our void answers for itself
     (Word.VOIDED, (State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.REFUNDED, (State.ASKED, State.PENDING), do.decline),  # taken and given back by another hand
+    (Word.REFUNDED, (State.ASKED, State.PENDING), holding.decline),  # taken and given back by another hand
     (Word.REFUNDED, (State.AUTHORIZED,), holding.lose_hold),
     (Word.REFUNDED, (State.WITHDRAWING,), do.free),
     # our refunds answer for themselves
@@ -79,13 +79,12 @@ ROWS: Final[tuple[Row, ...]] = (
     (Word.RELEASE, (State.CAPTURED,), do.release_captured),
     (Word.RELEASE, RELEASING, do.join_release),
     (Word.RELEASE, (State.RETURNED, *ENDED_WITHOUT_MONEY), do.already_free),
-    (Word.REFUND, (State.CAPTURED,), do.begin_refund),
-    (Word.REFUND, HOLDING, holding.refund_held),  # what is not due yet need not be taken
-    (Word.REFUND, (State.ASKED, State.PENDING, *ENDED_WITHOUT_MONEY), do.refuse_not_captured),
-    (Word.REFUND, RELEASING, do.refuse_under_release),  # one changing decision at a time
-    (Word.REFUND, (State.RETURNED,), do.refuse_nothing_left),
-    (Word.CAPTURE_DUE, (State.ASKED, State.PENDING), do.wait_for_hold),
-    (Word.CAPTURE_DUE, HOLDING, holding.capture_due),
+    (Word.REFUND, (State.CAPTURED,), refunding.begin),
+    (Word.REFUND, (State.ASKED, State.PENDING, *HOLDING), holding.refund_held),  # what is not due yet is never taken
+    (Word.REFUND, ENDED_WITHOUT_MONEY, refunding.refuse_not_captured),
+    (Word.REFUND, RELEASING, refunding.refuse_under_release),  # one changing decision at a time
+    (Word.REFUND, (State.RETURNED,), refunding.refuse_nothing_left),
+    (Word.CAPTURE_DUE, (State.ASKED, State.PENDING, *HOLDING), holding.capture_due),
     (Word.CAPTURE_DUE, (State.CAPTURED, *RELEASING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
     (Word.DISPUTE_OPENED, TAKEN, disputes.open_chargeback),  # after a refund too: then it is gone twice, and fought
     (Word.DISPUTE_WON, TAKEN, disputes.win),

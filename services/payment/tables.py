@@ -92,6 +92,9 @@ PAYMENTS: Final = Table(
         sa.Column("missing_minor", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("capture_before", sa.DateTime(timezone=True)),
         sa.Column("call_id", sa.Uuid),
+        sa.Column("token", sa.Text, nullable=False, server_default=""),
+        sa.Column("asked_again", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("earlier", JSONB, nullable=False, server_default="[]"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(PAYMENT, "state"),
@@ -126,7 +129,7 @@ PAYMENTS: Final = Table(
     ),
     key=("order_id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"amount_minor", "currency", "method", "authorize_key", "attempt_id", "provider", "per_shipment"}),
+    fixed=frozenset({"amount_minor", "currency", "method", "authorize_key", "provider", "per_shipment", "token"}),
 )
 
 AUTHORIZATIONS: Final = Table(
@@ -141,7 +144,7 @@ AUTHORIZATIONS: Final = Table(
             "one_live_authorization_per_order",
             "order_id",
             unique=True,
-            postgresql_where=sa.text("state IN ('held', 'captured')"),
+            postgresql_where=sa.text("state = 'held'"),
         ),
         # a dispute names the provider's payment and nothing of ours
         sa.Index("authorizations_by_providers_id", "provider_payment_id"),
@@ -179,12 +182,13 @@ REFUNDS: Final = Table(
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("refusal", sa.Text, nullable=False),
         sa.Column("waived_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("part_of", sa.Uuid, nullable=False),
         sa.CheckConstraint("waived_minor BETWEEN 0 AND amount_minor", name="no_more_is_waived_than_refunded"),
         sa.Index("refunds_of_an_order", "order_id"),
     ),
     key=("refund_id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "amount_minor", "currency", "command_key", "reason", "waived_minor"}),
+    fixed=frozenset({"order_id", "amount_minor", "currency", "command_key", "reason", "waived_minor", "part_of"}),
 )
 
 CHARGEBACKS: Final = Table(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.payment_play import STEPS, TOKENS, Play, Step
+from tests.support.payment_play import STEPS, TOKENS, Captures, Play, Step
 from tests.support.preparing_provider import PreparingProvider
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import TwoStepProvider
@@ -29,7 +29,7 @@ SEED: Final = int(os.environ.get("WAYBILL_HISTORY_SEED", "0")) or random.SystemR
 A_FEW, MANY, AT_ONCE = 4_000, 1_000_000, 10_000
 
 
-@pytest.mark.parametrize("per_shipment", [False, True])
+@pytest.mark.parametrize("captures", Captures)
 @pytest.mark.parametrize("provider", PROVIDERS)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(  # an attempt that is open again may have reached the provider: it is not withdrawn
@@ -48,9 +48,9 @@ A_FEW, MANY, AT_ONCE = 4_000, 1_000_000, 10_000
     steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), min_size=5, max_size=40),
 )
 def test_money_is_taken_once_and_comes_free(
-    provider: type[ScriptedProvider], per_shipment: bool, token: str, first: Step, steps: list[tuple[Step, int]]
+    provider: type[ScriptedProvider], captures: Captures, token: str, first: Step, steps: list[tuple[Step, int]]
 ) -> None:
-    play = Play(provider, token, per_shipment)
+    play = Play(provider, token, captures)
     for step, pick in [(first, 0), *steps]:
         step(play, pick)
         play.holds()
@@ -61,7 +61,7 @@ def test_money_is_taken_once_and_comes_free(
 def live(seed: int) -> None:
     """One history, the same for the same seed."""
     chance = random.Random(seed)
-    play = Play(chance.choice(PROVIDERS), chance.choice(TOKENS), per_shipment=chance.random() < 0.5)
+    play = Play(chance.choice(PROVIDERS), chance.choice(TOKENS), chance.choice(list(Captures)))
     lived: list[tuple[str, int]] = []
     try:
         for step in (*chance.choice(BEGINNINGS), *chance.choices(STEPS, k=chance.randint(5, 25))):

@@ -44,6 +44,7 @@ class Till:
         provider: type[ScriptedProvider] = ScriptedProvider,
         notices: Mapping[str, Notices] | None = None,
         per_shipment: frozenset[str] = frozenset(),
+        authorize_again: bool = False,
     ) -> None:
         self.now = START
         self.new_id = Ids(self.clock)
@@ -51,7 +52,7 @@ class Till:
         self.effect = payment_effect({"sandbox": self.provider})
         self.store = MemoryStore(self.clock, tables=TABLES, machines=MACHINES)
         preparing = frozenset({"sandbox"} if self.provider.prepares else ())
-        policy = replace(POLICY, preparing=preparing, per_shipment=per_shipment)
+        policy = replace(POLICY, preparing=preparing, per_shipment=per_shipment, authorize_again=authorize_again)
         self.batches = Batches(make_consumer(policy, notices), self.store, self.new_id)
         self.calls: list[Attempt] = []
         """Attempts a worker has taken and not called yet."""
@@ -152,8 +153,12 @@ class Till:
 
     def books(self, order_id: UUID) -> dict[str, Any]:
         """The one payment the provider has for this order."""
-        (found,) = (row for row in self.provider.books()["payments"] if row["reference"] == str(order_id))
+        (found,) = self.all_books(order_id)
         return found
+
+    def all_books(self, order_id: UUID) -> list[dict[str, Any]]:
+        """All its payments at the provider, oldest first: more than one where a hold lapsed."""
+        return [row for row in self.provider.books()["payments"] if row["reference"] == str(order_id)]
 
 
 def _opened(row: Any) -> Message:

@@ -1,4 +1,4 @@
-"""Paid per shipment: what is due is what the parcels are worth that have left, and in the end the whole, to the cent."""
+"""Paid per shipment: due is what the parcels are worth that have left, and in the end the whole, to the cent."""
 
 import pytest
 

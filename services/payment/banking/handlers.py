@@ -17,7 +17,7 @@ from contracts.payment import (
 )
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
-from services.payment import decisions
+from services.payment import refunding
 from services.payment.banking.entries import (
     ENTRY,
     Entry,
@@ -169,7 +169,7 @@ def _behind(command: BookStatement, rows: Rows) -> Iterable[Need]:
         Need.of(PAYMENTS, "order_id", *orders),
         Need.of(AUTHORIZATIONS, "order_id", *orders),
         Need.of(ATTEMPTS, "id", *(one.attempt_id for one in quoted if one.purpose is Purpose.REFUND)),
-        Need.of(REFUNDS, "refund_id", *(one.refund_id for one in quoted)),
+        Need.of(REFUNDS, "order_id", *(one.order_id for one in quoted if one.purpose is Purpose.REFUND)),
         Need.of(ENTRIES, "id", *(one.entry_id for one in quoted)),
         Need.of(CHARGEBACKS, "id", *_chargebacks(command, rows)),
     ]
@@ -310,7 +310,7 @@ def _paid_out(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
     assert attempt is not None and refund is not None
     if attempt.state not in ENDED:
         case.learn(attempt, Word.REFUNDED)
-    decisions.refund_done(case, refund)
+    refunding.done(case, refund)
     return case.said
 
 

@@ -6,6 +6,9 @@ ALTER TABLE payments.payments
     ADD COLUMN missing_minor BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN capture_before TIMESTAMP WITH TIME ZONE,
     ADD COLUMN call_id UUID,
+    ADD COLUMN token TEXT NOT NULL DEFAULT '',
+    ADD COLUMN asked_again INTEGER NOT NULL DEFAULT 0,
+    ADD COLUMN earlier JSONB NOT NULL DEFAULT '[]',
     DROP CONSTRAINT state_is_declared,
     ADD CONSTRAINT state_is_declared CHECK (
         state IN ('asked', 'pending', 'authorized', 'partly_captured', 'captured', 'declined', 'failed', 'withdrawing',
@@ -20,7 +23,12 @@ ALTER TABLE payments.payments
 ;
 INSERT INTO payments.payments_state_moves VALUES
     ('authorized', 'partly_captured'), ('partly_captured', 'partly_captured'), ('partly_captured', 'captured'),
-    ('partly_captured', 'voiding')
+    ('partly_captured', 'voiding'), ('authorized', 'asked'), ('partly_captured', 'asked'), ('asked', 'partly_captured'),
+    ('asked', 'returning'), ('pending', 'partly_captured')
+;
+DROP INDEX payments.one_live_authorization_per_order
+;
+CREATE UNIQUE INDEX one_live_authorization_per_order ON payments.authorizations (order_id) WHERE state = 'held'
 ;
 ALTER TABLE payments.captures ADD COLUMN part BOOLEAN NOT NULL DEFAULT false
 ;
@@ -32,7 +40,12 @@ CREATE INDEX captures_of_an_order ON payments.captures (order_id)
 ;
 ALTER TABLE payments.refunds
     ADD COLUMN waived_minor BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN part_of UUID,
     ADD CONSTRAINT no_more_is_waived_than_refunded CHECK (waived_minor BETWEEN 0 AND amount_minor)
+;
+UPDATE payments.refunds SET part_of = refund_id
+;
+ALTER TABLE payments.refunds ALTER COLUMN part_of SET NOT NULL
 ;
 INSERT INTO payments.refunds_state_moves VALUES ('', 'refunded')
 ;
