@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -69,10 +69,13 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     capture_per_shipment: str = ""
     """Payment methods, as ``card,bnpl``, whose money is held when the order is placed and captured as its parcels
     leave; of every other it is taken at once."""
+    lapsing_hold: Literal["capture", "authorize_again"] = "capture"
+    """What is done about a hold before it lapses: captured, sent or not; or let go and asked for anew with the same
+    token, which the provider must allow to be used again."""
     hold_for_s: Annotated[float, Field(gt=0)] = HOLD_FOR_S
     """How long a provider holds money for us, where it does not say itself."""
     hold_margin_s: Annotated[float, Field(ge=0)] = HOLD_MARGIN_S
-    """So long before a hold lapses what is held is captured, sent or not."""
+    """So long before it lapses that is done."""
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
@@ -127,6 +130,7 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
             providers=self.methods,
             preparing=preparing,
             per_shipment=frozenset(method.strip() for method in self.capture_per_shipment.split(",") if method.strip()),
+            authorize_again=self.lapsing_hold == "authorize_again",
             hold_for_s=self.hold_for_s,
             hold_margin_s=self.hold_margin_s,
             settled_within_days=self.settled_within_days,

@@ -163,7 +163,7 @@ def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
     for order in cluster.stores["order"].rows(orders.ORDERS):
         made = by_order.pop(str(order.id), [])
         kept = [one for one in made if one["captured_minor"] > one["refunded_minor"]]
-        if len(kept) > 1:
+        if len(kept) > 1 and not ours[order.id].per_shipment:
             yield f"order {order.id} was charged twice: {kept}"
         if any(one["status"] == "pending" or open_minor(one) for one in made):
             yield f"order {order.id} is {order.state} and its money is not decided: {made}"

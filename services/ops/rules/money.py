@@ -28,10 +28,14 @@ MONEY: Final = (
     ),
     Rule(
         "never two live captures",
-        "at the provider, at most one payment per order holds money",
-        """SELECT reference AS subject, count(*) FILTER (WHERE captured_minor > refunded_minor) <= 1 AS holds,
-                  format('%s payments hold money', count(*) FILTER (WHERE captured_minor > refunded_minor)) AS found
-           FROM provider_payments GROUP BY reference""",
+        "at the provider, at most one payment per order holds money; paid per shipment, all together no more than it"
+        " was to pay",
+        """SELECT b.reference AS subject,
+                  CASE WHEN p.per_shipment THEN sum(b.captured_minor) <= min(p.amount_minor)
+                       ELSE count(*) FILTER (WHERE b.captured_minor > b.refunded_minor) <= 1 END AS holds,
+                  format('%s payments took %s of %s', count(*), sum(b.captured_minor), min(p.amount_minor)) AS found
+           FROM provider_payments b LEFT JOIN payments.payments p ON p.order_id::text = b.reference
+           GROUP BY b.reference, p.per_shipment""",
     ),
     Rule(
         "the provider's books agree with ours",
@@ -137,8 +141,7 @@ MONEY: Final = (
                          coalesce(p.state, 'no payment'), coalesce(b.held, 0)) AS found
            FROM payments.payments p
            FULL JOIN (SELECT reference, sum({HELD})::bigint AS held FROM provider_payments b GROUP BY reference) b
-               ON b.reference = p.order_id::text
-           WHERE p.per_shipment OR b.held > 0""",
+               ON b.reference = p.order_id::text""",
         settled=True,
     ),
     Rule(
