@@ -50,6 +50,16 @@ class PaymentReleased(Reply, topic="payment.payment_released"):
     order_id: UUID
 
 
+class PaymentFailed(Fact, topic="payment.payment_failed", heard_by="orchestrator"):
+    """Money that had paid for an order is not there after all, and nobody is asked whether it stays away."""
+
+    order_id: UUID
+    missing_minor: Annotated[int, Field(ge=1)]
+    """What the order lacks now."""
+    currency: Currency
+    reason: Reference
+
+
 class RefundPayment(Command, topic="payment.refund_payment", heard_by="payment"):
     order_id: UUID
     refund_id: UUID
