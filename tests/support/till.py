@@ -135,8 +135,10 @@ class Till:
         return final[0] if final else None
 
     def story(self) -> list[str]:
-        told = (_opened(row) for row in self.store.said())
-        return [fact.name for fact in told if isinstance(fact, StoryFact)]
+        return [fact.name for fact in self.said() if isinstance(fact, StoryFact)]
+
+    def said(self) -> list[Message]:
+        return [_opened(row) for row in self.store.said()]
 
     def books(self, order_id: UUID) -> dict[str, Any]:
         """The one payment the provider has for this order."""
