@@ -124,9 +124,9 @@ def test_what_leaves_after_all_is_kept_until_it_ships(
     units = [(pick.sku, pick.warehouse) for pick in taken for _ in range(pick.quantity)]
     boxes: list[tuple[int, ShipStock]] = []
     for number, (state, many) in enumerate(parcels):
-        box, units = Counter(units[:many]), units[many:]
-        if box and state is not OPEN:
-            picks = [(sku, where, quantity) for (sku, where), quantity in box.items()]
+        inside, units = Counter(units[:many]), units[many:]
+        if inside and state is not OPEN:
+            picks = [(sku, where, quantity) for (sku, where), quantity in inside.items()]
             boxes.append((state, ship(1, *picks, fulfillment=number)))
     room.hears(*(box for state, box in boxes if state == SHIPPED))
     kept = Counter[tuple[str, str]]()

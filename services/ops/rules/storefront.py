@@ -30,8 +30,8 @@ STOREFRONT: Final = (
     ),
     Rule(
         "a storefront hears how each order ends",
-        "every accepted order is confirmed or cancelled, one of the two, once; afterwards only a shortage, or money that is"
-        " taken back, cancels",
+        "every accepted order is confirmed or cancelled, one of the two, once; afterwards only a shortage or lost money"
+        " cancels",
         """SELECT a.order_id AS subject, coalesce(e.ends, 0) = 1 AS holds,
                   format('%s events say how it ended', coalesce(e.ends, 0)) AS found
            FROM (SELECT DISTINCT body ->> 'order_id' AS order_id FROM storefront_heard
