@@ -249,6 +249,8 @@ def test_what_a_customer_chooses_after_that_changes_nothing(choice: Choice | Non
     world.passes(hours=49)
     assert told(world, OrderCancelledEvent)[0].detail["cancelled"] == "tea: 2", "what was short too"
     assert shelf(world, "tea") == (1, 0, 0) and the(world, "inventory", RESERVATIONS).status == "released"
+    runs = [(run.saga, run.phase) for run in world.store("orchestrator").rows(RUNS)]
+    assert runs == [(saga, Phase.COMPLETED) for saga in ("checkout", "shortage", "late_payment_failure")]
     assert broken_now(world) == []
 
 

@@ -10,6 +10,7 @@ from contracts.values import FulfillmentStatus, Pick
 from services.order.items import Item
 from services.order.lifecycle import ItemStatus, OrderState
 from services.order.unsent import without_unsent
+from shared.frozen import replace
 from tests.support.orders import ORDER, OrderDesk, progressed
 
 RESERVED, IN_FULFILLMENT, CANCELLED = ItemStatus.RESERVED, ItemStatus.IN_FULFILLMENT, ItemStatus.CANCELLED
@@ -106,6 +107,15 @@ def test_when_everything_has_left_it_is_only_told(status: FulfillmentStatus) -> 
     before = desk.order().state, desk.items()
     desk.asks(failed(cup=3, pot=1))
     assert isinstance(desk.told()[-1], OrderPaymentFailedEvent) and (desk.order().state, desk.items()) == before
+
+
+def test_an_order_that_came_back_is_not_cancelled() -> None:
+    desk = OrderDesk().paid()
+    desk.hears(progressed(FulfillmentStatus.DELIVERED))
+    came_back = (replace(item, status=ItemStatus.RETURNED) for item in desk.items())
+    desk.world.store("order").keep(replace(desk.order(), state=OrderState.RETURNED), *came_back)
+    desk.asks(failed(cup=3, pot=1))
+    assert isinstance(desk.told()[-1], OrderPaymentFailedEvent) and desk.order().state is OrderState.RETURNED
 
 
 def test_what_leaves_and_was_not_heard_of_yet_is_counted_when_it_is() -> None:
