@@ -125,6 +125,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     # our own commands
     order.PlaceOrder: (order.OrderPlaced, order.OrderRefused),
     order.CancelOrder: (order.OrderCancelled, order.CancelRefused),
+    order.CancelUnsent: (order.UnsentCancelled,),
     order.ConfirmOrder: (order.OrderConfirmed,),
     order.ReserveLines: (order.LinesReserved,),
     order.OpenRefund: (order.RefundOpened, order.RefundRefused),
@@ -138,6 +139,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     payment.ReleasePayment: (payment.PaymentReleased,),
     payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused),
     fulfillment.RequestFulfillment: (fulfillment.FulfillmentRequested,),
+    fulfillment.StopShipments: (fulfillment.ShipmentsStopped,),
     shortage.WithdrawUnits: (shortage.UnitsWithdrawn, shortage.WithdrawRefused),
     shortage.TakeBackStock: (shortage.StockTakenBack,),
     shortage.OfferAlternatives: (shortage.AlternativesOffered,),
@@ -157,9 +159,10 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
         "sooner or later either `order.confirmed` (paid, stock allocated; what is promised for later stands in "
         "`detail`) or `order.cancelled` (`reason`: stock_short, unknown_sku, payment_declined, expired, stock_gone, "
         "no_payment, no_answer). After `order.confirmed`: `order.processing`, `order.stock_arrived` (what was promised "
-        "for later), `order.fulfilled`, `order.shipped`, `order.delivered`, `order.completed`. The same `checkout_id` "
-        "with the same content is answered the same way "
-        "again and does nothing else."
+        "for later), `order.fulfilled`, `order.shipped`, `order.delivered`, `order.completed`. Money taken back later "
+        "is told by `order.cancelled` (`reason`: payment_failed), or by `order.payment_failed` where something leaves "
+        "all the same. The same `checkout_id` with the same content is answered the same way again and does nothing "
+        "else."
     ),
     checkout.ProvidePayment: (
         "Answered by what becomes of the order: `order.confirmed` or `order.cancelled`. `CheckoutRefused` says "
@@ -176,7 +179,7 @@ AFTERWARDS: Final[Mapping[type[Message], str]] = {
     ),
     shortage.AnswerShortage: (
         "Answered by the order's `order.shortage_settled`, or by `ShortageAnswerRefused` (`reason`: unknown_shortage, "
-        "already_answered, substitute_not_offered, order_busy)."
+        "already_answered, substitute_not_offered, payment_failed, order_busy)."
     ),
     fulfillment.ReportShipment: (
         "A report that is taken is not answered. Repeated and late ones change nothing. `MessageRefused` says "

@@ -34,6 +34,8 @@ from contracts.fulfillment import (
     OrderShipment,
     ReportShipment,
     RequestFulfillment,
+    ShipmentsStopped,
+    StopShipments,
 )
 from contracts.inventory import (
     CommitStock,
@@ -64,6 +66,7 @@ from contracts.order import (
     AbandonRefund,
     CancelOrder,
     CancelRefused,
+    CancelUnsent,
     ConfirmOrder,
     LinesReserved,
     OpenRefund,
@@ -77,6 +80,7 @@ from contracts.order import (
     OrderFulfilledEvent,
     OrderLine,
     OrderPartiallyFulfilledEvent,
+    OrderPaymentFailedEvent,
     OrderPaymentPendingEvent,
     OrderPlaced,
     OrderProcessingEvent,
@@ -96,6 +100,7 @@ from contracts.order import (
     ReserveLines,
     ReturnWindowPassed,
     SettleRefund,
+    UnsentCancelled,
 )
 from contracts.payment import (
     AttemptOverdue,
@@ -103,6 +108,7 @@ from contracts.payment import (
     DisputeOutcome,
     PaymentAuthorized,
     PaymentDeclined,
+    PaymentFailed,
     PaymentPending,
     PaymentRefunded,
     PaymentRefundRefused,
@@ -273,6 +279,15 @@ _TO_STOREFRONTS: tuple[Message, ...] = (
         quantity="2",
         substitute="TEA-ASSAM",
     ),
+    _event(
+        OrderPaymentFailedEvent,
+        6,
+        "partially_fulfilled",
+        reason="transfer_returned",
+        missing_minor="3390",
+        currency="EUR",
+        cancelled="CUP-BLUE: 1",
+    ),
     _event(OrderStockArrivedEvent, 5, "processing", CUPS="1"),
     _event(OrderPartiallyFulfilledEvent, 5, "partially_fulfilled"),
     _event(OrderFulfilledEvent, 6, "fulfilled"),
@@ -314,6 +329,8 @@ _ORDER: tuple[Message, ...] = (
     CancelOrder(order_id=ORDER, reason="stock_short"),
     OrderCancelled(order_id=ORDER),
     CancelRefused(order_id=ORDER, reason="too_late"),
+    CancelUnsent(order_id=ORDER, reason="transfer_returned", missing_minor=3390, currency="EUR", kept=PICKS[:1]),
+    UnsentCancelled(order_id=ORDER),
     ConfirmOrder(order_id=ORDER),
     OrderConfirmed(order_id=ORDER),
     ReserveLines(order_id=ORDER, picks=PICKS[1:]),
@@ -438,6 +455,7 @@ _PAYMENT: tuple[Message, ...] = (
     PaymentPending(order_id=ORDER, wait_s=259_200),
     ReleasePayment(order_id=ORDER, reason="stock_gone"),
     PaymentReleased(order_id=ORDER),
+    PaymentFailed(order_id=ORDER, missing_minor=3390, currency="EUR", reason="transfer_returned"),
     RefundPayment(order_id=ORDER, refund_id=REFUND, amount_minor=1250, currency="EUR"),
     PaymentRefunded(order_id=ORDER, refund_id=REFUND),
     PaymentRefundRefused(order_id=ORDER, refund_id=REFUND, reason="above_captured"),
@@ -474,6 +492,8 @@ _PAYMENT: tuple[Message, ...] = (
 _FULFILLMENT: tuple[Message, ...] = (
     RequestFulfillment(order_id=ORDER, ship_to=HOME, picks=PICKS),
     FulfillmentRequested(order_id=ORDER, fulfillment_ids=(SHIPMENT, SHIPMENT_2)),
+    StopShipments(order_id=ORDER),
+    ShipmentsStopped(order_id=ORDER, kept=PICKS[:1]),
 )
 _FEEDS: tuple[Message, ...] = (
     DescribeSource(

@@ -24,6 +24,18 @@ class FulfillmentRequested(Reply, topic="fulfillment.fulfillment_requested"):
     fulfillment_ids: tuple[UUID, ...]
 
 
+class StopShipments(Command, topic="fulfillment.stop_shipments", heard_by="fulfillment"):
+    """Nothing more is to leave for this order: every shipment that is not packed up yet is called off."""
+
+    order_id: UUID
+
+
+class ShipmentsStopped(Reply, topic="fulfillment.shipments_stopped"):
+    order_id: UUID
+    kept: tuple[Pick, ...] = ()
+    """What is in a labeled parcel or has left: it cannot be stopped."""
+
+
 class OrderShipment(Command, topic="warehouse.order_shipment", heard_by="warehouse.orders"):
     """To a warehouse: pick, pack and ship this. `fulfillment_id` is the key: the same one twice is the same
     shipment."""

@@ -75,6 +75,8 @@ class HoldExtended(Reply, topic="inventory.hold_extended"):
 class ReleaseStock(Command, topic="inventory.release_stock", heard_by="inventory"):
     order_id: UUID
     reason: Reference
+    keep: tuple[Pick, ...] = ()
+    """In parcels that leave all the same, or have left: allocated until they ship. Everything else is free again."""
 
 
 class StockReleased(Reply, topic="inventory.stock_released"):

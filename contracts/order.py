@@ -72,6 +72,20 @@ class CancelRefused(Reply, topic="order.cancel_refused"):
     reason: Reference
 
 
+class CancelUnsent(Command, topic="order.cancel_unsent", heard_by="order"):
+    """The order's money is gone, and `reason` says how: whatever is not in `kept` will not come."""
+
+    order_id: UUID
+    reason: Reference
+    missing_minor: Annotated[int, Field(ge=1)]
+    currency: Currency
+    kept: tuple[Pick, ...] = ()
+
+
+class UnsentCancelled(Reply, topic="order.unsent_cancelled"):
+    order_id: UUID
+
+
 class ConfirmOrder(Command, topic="order.confirm_order", heard_by="order"):
     """The pivot is behind us: stock is allocated and the money is there."""
 
@@ -184,7 +198,7 @@ class OrderConfirmedEvent(OrderEvent, topic="order.confirmed"):
 
 class OrderCancelledEvent(OrderEvent, topic="order.cancelled"):
     """Nothing will be delivered and no money is kept; `reason` says why (stock_short, payment_declined,
-    expired ...)."""
+    expired, payment_failed ...)."""
 
 
 class OrderProcessingEvent(OrderEvent, topic="order.processing"):
@@ -206,6 +220,12 @@ class OrderShortageEvent(OrderEvent, topic="order.shortage"):
 
 class OrderShortageSettledEvent(OrderEvent, topic="order.shortage_settled"):
     """`detail`: shortage_id, outcome (substitute, wait, refund), sku, quantity, and what came of it."""
+
+
+class OrderPaymentFailedEvent(OrderEvent, topic="order.payment_failed"):
+    """The money of a confirmed order is gone, and `reason` says how (transfer_returned ...). Something of it leaves all
+    the same; the rest will not come. `detail`: missing_minor, currency, and what is `cancelled`, as "SKU: units, SKU:
+    units". Where nothing leaves, the order is cancelled instead (`order.cancelled`, `reason` payment_failed)."""
 
 
 class OrderStockArrivedEvent(OrderEvent, topic="order.stock_arrived"):

@@ -66,10 +66,11 @@ class PaymentReleased(Reply, topic="payment.payment_released"):
 
 
 class PaymentFailed(Fact, topic="payment.payment_failed", heard_by="orchestrator"):
-    """An order that is under way lacks so much of its money: it was promised, or there, and will not come."""
+    """Money that had paid for an order is not there after all, and nobody is asked whether it stays away."""
 
     order_id: UUID
     missing_minor: Annotated[int, Field(ge=1)]
+    """What the order lacks now."""
     currency: Currency
     reason: Reference
 

@@ -194,7 +194,7 @@ class AnswerShortage(Request, topic="checkout.answer_shortage", heard_by=STOREFR
 
 class ShortageAnswerRefused(Event, topic="checkout.shortage_answer_refused"):
     """The answer changes nothing: unknown_shortage, already_answered, substitute_not_offered,
-    order_busy."""
+    payment_failed, order_busy."""
 
     order_id: UUID
     shortage_id: UUID

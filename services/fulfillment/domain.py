@@ -4,6 +4,7 @@ Three things make it so: progress along the line only grows (`reached`), standin
 own clock (`reported_at`), and a report id is heard once (`heard`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -169,6 +170,18 @@ def without(shipments: Iterable[Fulfillment], warehouse: str, sku: str, quantity
             state = shipment.state if picks else FULFILLMENT.to(shipment.state, "cancel")
             changed.append(replace(shipment, picks=picks or shipment.picks, state=state))
     return None if quantity else changed
+
+
+def called_off(shipments: Iterable[Fulfillment]) -> tuple[list[Fulfillment], tuple[Pick, ...]]:
+    """Every shipment that is still open, cancelled; and what leaves all the same, or has left."""
+    listed = list(shipments)
+    stopped = [replace(row, state=FULFILLMENT.to(row.state, "cancel")) for row in listed if row.state in OPEN_STILL]
+    kept: Counter[tuple[str, str]] = Counter()
+    for row in listed:
+        for pick in () if row.state in OPEN_STILL or row.state in CALLED_OFF else row.picks:
+            kept[pick["warehouse"], pick["sku"]] += pick["quantity"]
+    units = sorted(kept.items())
+    return stopped, tuple(Pick(warehouse=where, sku=sku, quantity=many) for (where, sku), many in units)
 
 
 def by_warehouse(picks: Iterable[Pick]) -> dict[str, tuple[Pick, ...]]:

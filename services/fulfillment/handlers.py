@@ -1,5 +1,6 @@
 """What fulfillment hears: a saga asks for shipments, a warehouse reports how one of them stands."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from contracts.frame import MessageRefused
@@ -10,6 +11,8 @@ from contracts.fulfillment import (
     OrderShipment,
     ReportShipment,
     RequestFulfillment,
+    ShipmentsStopped,
+    StopShipments,
 )
 from contracts.inventory import ShipStock
 from contracts.shortage import AmendShipment, UnitsWithdrawn, WithdrawRefused, WithdrawUnits
@@ -22,6 +25,7 @@ from services.fulfillment.domain import (
     FulfillmentEvent,
     Verdict,
     by_warehouse,
+    called_off,
     follow,
     without,
 )
@@ -117,7 +121,24 @@ def withdraw_units(
     changed = without(shipments, command.warehouse, command.sku, command.quantity)
     if changed is None:
         return [WithdrawRefused(order_id=command.order_id, reason="too_late")]
-    said: list[Said] = [UnitsWithdrawn(order_id=command.order_id)]
+    return [UnitsWithdrawn(order_id=command.order_id), *_amended(changed, shipments, rows, moment)]
+
+
+@consumer.hears(StopShipments, needs=lambda command: [Need.of(FULFILLMENTS, "order_id", command.order_id)])
+def stop_shipments(
+    command: StopShipments, rows: Rows, moment: Moment
+) -> Annotated[list[Said], ShipmentsStopped, AmendShipment, FulfillmentProgressed]:
+    """Call off what is still open. An order that only waits for stock has no shipment yet, and then nothing leaves."""
+    shipments = rows.where(FULFILLMENTS, "order_id", command.order_id)
+    stopped, kept = called_off(shipments)
+    return [ShipmentsStopped(order_id=command.order_id, kept=kept), *_amended(stopped, shipments, rows, moment)]
+
+
+def _amended(
+    changed: Iterable[Fulfillment], before: Iterable[Fulfillment], rows: Rows, moment: Moment
+) -> Iterator[Said]:
+    """Keep shipments that have less in them, or nothing; tell each one's warehouse and the order."""
+    origins = {row.id: row.state.value for row in before}
     for shipment in changed:
         version = shipment.version + 1
         rows.put(shipment)
@@ -126,7 +147,7 @@ def withdraw_units(
                 fulfillment_id=shipment.id,
                 version=version,
                 verdict=Verdict.AMENDED,
-                origin=next(row.state.value for row in shipments if row.id == shipment.id),
+                origin=origins[shipment.id],
                 state=shipment.state,
                 reported=shipment.state,
                 report_id="",
@@ -134,28 +155,25 @@ def withdraw_units(
                 occurred_at=moment.now,
             )
         )
-        called_off = shipment.state is FulfillmentStatus.CANCELLED
-        picks = () if called_off else tuple(Pick.model_validate(pick) for pick in shipment.picks)
+        is_off = shipment.state is FulfillmentStatus.CANCELLED
+        picks = () if is_off else tuple(Pick.model_validate(pick) for pick in shipment.picks)
         amended = AmendShipment(
             fulfillment_id=shipment.id,
-            order_id=command.order_id,
+            order_id=shipment.order_id,
             revision=version,
             picks=picks,
         )
-        said.append(Ask(amended, key=f"fulfillment/{shipment.id}/amend-{version}/do"))
-        said.append(
-            FulfillmentProgressed(
-                order_id=command.order_id,
-                fulfillment_id=shipment.id,
-                warehouse=shipment.warehouse,
-                status=shipment.state,
-                picks=picks,
-                carrier=shipment.carrier,
-                tracking_number=shipment.tracking_number,
-                occurred_at=moment.now,
-            )
+        yield Ask(amended, key=f"fulfillment/{shipment.id}/amend-{version}/do")
+        yield FulfillmentProgressed(
+            order_id=shipment.order_id,
+            fulfillment_id=shipment.id,
+            warehouse=shipment.warehouse,
+            status=shipment.state,
+            picks=picks,
+            carrier=shipment.carrier,
+            tracking_number=shipment.tracking_number,
+            occurred_at=moment.now,
         )
-    return said
 
 
 def _told(followed: Followed, report: ReportShipment, moment: Moment) -> list[Said]:

@@ -3,11 +3,11 @@ of a shelf. What may become of a reservation is decided in reservations.py.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from contracts.inventory import DescribeWarehouse
@@ -15,6 +15,8 @@ from services.inventory import waiting
 from services.inventory.waiting import Later
 from shared.frozen import replace
 from shared.machine import Machine
+
+What = TypeVar("What", bound=Hashable)
 
 
 class ReservationStatus(StrEnum):
@@ -267,11 +269,11 @@ Take = Callable[[Mapping[str, int]], Plan | Shortage]
 """Asks for units per SKU, against shelves and queues as they stand now."""
 
 
-def wanted(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Units per SKU: two lines of one SKU are one wish."""
-    units: Counter[str] = Counter()
-    for sku, quantity in lines:
-        units[sku] += quantity
+def wanted(lines: Iterable[tuple[What, int]]) -> dict[What, int]:
+    """Units per SKU, or per shelf: two lines of one SKU are one wish."""
+    units: Counter[What] = Counter()
+    for what, quantity in lines:
+        units[what] += quantity
     return dict(units)
 
 

@@ -34,6 +34,7 @@ from services.inventory.domain import (
     UnitsTurn,
     as_json,
     promised,
+    wanted,
 )
 from services.inventory.waiting import Later
 from shared.frozen import replace
@@ -90,8 +91,11 @@ def commit(reservation: Reservation, take: Take) -> Decided | Shortage:
             return Shortage(promised(reservation))
 
 
-def release(reservation: Reservation) -> Decided:
-    """What was promised and has not left is free again."""
+def release(reservation: Reservation, keep: Iterable[Pick] = ()) -> Decided:
+    """What was promised and has not left is free again, but for what of a paid order leaves all the same."""
+    in_parcels = wanted(((pick.warehouse, pick.sku), pick.quantity) for pick in keep)
+    if in_parcels and reservation.status is COMMITTED:
+        return _all_but(reservation, in_parcels)
     match reservation.status:
         case ReservationStatus.HELD:
             turn = LET_GO_OF_HOLD
@@ -111,14 +115,29 @@ def give_up(reservation: Reservation) -> Decided:
 
 def take_back(reservation: Reservation, warehouse: str, sku: str, quantity: int) -> Decided:
     """So many units, as far as they have not left, are promised no more; the rest of the promise stands."""
+    return _without(reservation, {(warehouse, sku): quantity})
+
+
+def _without(reservation: Reservation, gone: Mapping[tuple[str, str], int]) -> Decided:
+    """The reservation less so many units of its picks, as far as they have not left."""
     picks: list[Taken] = []
-    turns: tuple[UnitsTurn, ...] = ()
+    let_go: list[Taken] = []
     for pick in reservation.taken:
-        if (pick.warehouse, pick.sku) == (warehouse, sku) and (gone := min(quantity, pick.left)):
-            turns = _all(LET_GO_OF_ALLOCATED, [replace(pick, quantity=gone, shipped=0)])
-            pick = replace(pick, quantity=pick.quantity - gone)
-        picks.append(pick)
-    return Decided(replace(reservation, picks=as_json(pick for pick in picks if pick.quantity)), turns)
+        units = min(gone.get((pick.warehouse, pick.sku), 0), pick.left)
+        picks.append(replace(pick, quantity=pick.quantity - units))
+        let_go.append(replace(pick, quantity=units, shipped=0))
+    rest = replace(reservation, picks=as_json(pick for pick in picks if pick.quantity))
+    return Decided(rest, _all(LET_GO_OF_ALLOCATED, let_go))
+
+
+def _all_but(reservation: Reservation, keep: Mapping[tuple[str, str], int]) -> Decided:
+    """Only what is in parcels stays promised, until it ships; where all of that has shipped, the promise is over."""
+    gone = {
+        (pick.warehouse, pick.sku): max(0, pick.quantity - keep.get((pick.warehouse, pick.sku), 0))
+        for pick in reservation.taken
+    }
+    rest = _without(replace(reservation, waits=[]), gone)
+    return replace(rest, reservation=close(rest.reservation).reservation, unqueues=reservation.later)
 
 
 def give_instead(reservation: Reservation, taken: tuple[Taken, ...]) -> Decided:

@@ -65,6 +65,8 @@ def still_waits(story: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What the order was promised for later and has not come, as its story has it."""
     left: dict[str, dict[str, Any]] = {}
     for line in story:
+        if line["name"] in OFF:
+            left.clear()
         for wait in line["metadata"].get("waits", ()):
             left[wait["sku"]] = dict(wait)
         if line["name"] == SETTLED and line["metadata"]["outcome"] == "wait":
@@ -158,6 +160,8 @@ def show(one: dict[str, Any]) -> None:
     console.print(Text("bold: told to the storefront", QUIET))
 
 
+OFF: Final = frozenset({"order.cancelled", "order.payment_failed"})
+"""After that nothing is waited for any more."""
 ARRIVED: Final = "order.stock_arrived"
 SETTLED: Final = "order.shortage_settled"
 UNTOLD: Final = frozenset(
@@ -199,6 +203,10 @@ def _parts(line: dict[str, Any], currency: str) -> list[str]:
             said.append(value)
         elif name == "picks" and isinstance(value, list):
             said.append(", ".join(f"{pick['quantity']} {pick['sku']} from {pick['warehouse']}" for pick in value))
+        elif name == "missing_minor" and currency:
+            said.append(f"{money(int(value), currency)} is missing")
+        elif name == "why":
+            said.append(value.replace("_", " "))
         elif name == "answer_by":
             said.append(f"answer by {value[:16].replace('T', ' ')}")
         elif name.endswith("_minor") and currency:

@@ -17,11 +17,13 @@ from contracts.checkout import (
 )
 from contracts.inventory import WaitingServed
 from contracts.message import MESSAGES, Message
+from contracts.payment import PaymentFailed
 from contracts.saga import OperateRun, RunOverdue
-from contracts.shortage import AnswerShortage, Choice, OfferLapsed, ShortageAnswerRefused, UnitsShort
+from contracts.shortage import AnswerShortage, Choice, OfferLapsed, ShortageAnswerRefused, UnitsKept, UnitsShort
 from services.orchestrator import engine
 from services.orchestrator.domain import Accepted, Run
 from services.orchestrator.late import LATE, SAGAS
+from services.orchestrator.late_payment_failure import LATE_PAYMENT_FAILURE
 from services.orchestrator.refusals import checkout_problem
 from services.orchestrator.saga import Phase
 from services.orchestrator.tables import ACCEPTED, RUNS
@@ -140,7 +142,7 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
             return list(saga.ended(saga.state(run.request, run.facts), run.phase, run.reason))
         if request.amount.amount_minor == 0:
             return [_not_refunded(moment, request, "amount_is_zero")]
-        if any(run.changing is not None for run in rows.where(RUNS, "order_id", request.order_id)):
+        if _is_busy(rows, request.order_id):
             busy = _not_refunded(moment, request, "order_busy")
             answered = Accepted(key, hash_, request.order_id, None, busy.event.full_type, busy.event.model_dump_json())
             raise NotYet(BUSY, [busy], [answered])
@@ -157,9 +159,12 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
 
     @orchestrator.hears(WaitingServed, needs=lambda fact: [Need.of(RUNS, "order_id", fact.order_id)])
     def waiting_served(fact: WaitingServed, rows: Rows, moment: Moment) -> list[Said | WaitingServed]:
-        """Send what an order waited for. While the order is being changed it waits, however long that takes."""
-        if any(run.changing is not None for run in rows.where(RUNS, "order_id", fact.order_id)):
+        """Send what an order waited for. While the order is being changed it waits, however long that takes; when its
+        payment failed meanwhile, its stock was let go of."""
+        if _is_busy(rows, fact.order_id):
             raise NotYet(BUSY, [fact])
+        if _is_unpaid(rows, fact.order_id):
+            return []
         run_id = moment.new_id()
         asked_for = {
             "order_id": str(fact.order_id),
@@ -170,11 +175,15 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         return _keep(rows, None, engine.begin(SAGAS["release"], run, moment.now))
 
     @orchestrator.hears(UnitsShort, needs=lambda fact: [Need.of(RUNS, "order_id", fact.order_id)])
-    def units_short(fact: UnitsShort, rows: Rows, moment: Moment) -> list[Said | UnitsShort]:
-        """Ask the customer what to do. While the order is being changed this waits, however long that takes."""
+    def units_short(fact: UnitsShort, rows: Rows, moment: Moment) -> list[Said | UnitsShort | UnitsKept]:
+        """Ask the customer what to do. While the order is being changed this waits, however long that takes; after a
+        failed payment nothing is promised but what is in parcels, and that is kept."""
         runs = rows.where(RUNS, "order_id", fact.order_id)
-        if any(run.changing is not None for run in runs):
+        if _is_busy(rows, fact.order_id):
             raise NotYet(BUSY, [fact])
+        if _is_unpaid(rows, fact.order_id):
+            kept = fact.model_dump(include=set(UnitsKept.model_fields))
+            return [UnitsKept.model_validate(kept)]
         run_id = moment.new_id()
         answer_by = moment.now + timedelta(seconds=policy.answer_within_s)
         asked_for = {**fact.model_dump(mode="json"), "run_id": str(run_id), "answer_by": answer_by.isoformat()}
@@ -182,6 +191,20 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         run = replace(_new_run("shortage", run_id, fact.order_id, moment, asked_for), storefront=shop)
         rows.set_timer(OFFER_TIMER, run_id, answer_by, OfferLapsed(shortage_id=run_id))
         return _keep(rows, None, engine.begin(SAGAS["shortage"], run, moment.now))
+
+    @orchestrator.hears(PaymentFailed, needs=lambda fact: [Need.of(RUNS, "order_id", fact.order_id)])
+    def payment_failed(fact: PaymentFailed, rows: Rows, moment: Moment) -> list[Said | PaymentFailed]:
+        """Stop what has not left. While the order is being changed this waits, however long that takes; a checkout that
+        did not complete has nothing to stop."""
+        runs = rows.where(RUNS, "order_id", fact.order_id)
+        if _is_busy(rows, fact.order_id):
+            raise NotYet(BUSY, [fact])
+        if not any(run.saga == "checkout" and run.phase is Phase.COMPLETED for run in runs):
+            return []
+        run_id = moment.new_id()
+        asked_for = {**fact.model_dump(mode="json"), "run_id": str(run_id)}
+        run = _new_run(LATE_PAYMENT_FAILURE.name, run_id, fact.order_id, moment, asked_for)
+        return _keep(rows, None, engine.begin(LATE_PAYMENT_FAILURE, run, moment.now))
 
     @orchestrator.hears(
         AnswerShortage,
@@ -202,6 +225,8 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
             return [_answer_refused(moment, answer, "substitute_not_offered")]
         if _is_busy(rows, run.order_id):  # by the offer itself, where the customer was quicker than our own reply
             raise NotYet(BUSY, [_answer_refused(moment, answer, "order_busy")])
+        if _is_unpaid(rows, run.order_id):
+            return [_answer_refused(moment, answer, "payment_failed")]
         return _settle(rows, moment, run, chosen)
 
     @orchestrator.hears(
@@ -219,6 +244,8 @@ def make_consumer(policy: CheckoutPolicy) -> Consumer:
         if run.changing is not None or _is_busy(rows, run.order_id):
             rows.set_timer(OFFER_TIMER, run.id, moment.now + timedelta(seconds=LOOK_AGAIN_S), lapsed)
             return []
+        if _is_unpaid(rows, run.order_id):
+            return []  # it lapsed with the order's money
         return _settle(rows, moment, run, {"choice": Choice.REFUND.value, "substitute": None})
 
     def hear_answer(message: Message, rows: Rows, moment: Moment) -> list[Said]:
@@ -319,6 +346,11 @@ def _refused(moment: Moment, checkout_id: str, reason: str, detail: str) -> Publ
 
 def _is_busy(rows: Rows, order_id: UUID) -> bool:
     return any(run.changing is not None for run in rows.where(RUNS, "order_id", order_id))
+
+
+def _is_unpaid(rows: Rows, order_id: UUID) -> bool:
+    """Its payment failed after it was confirmed: nothing more is sent."""
+    return any(run.saga == LATE_PAYMENT_FAILURE.name for run in rows.where(RUNS, "order_id", order_id))
 
 
 def _settlement_of(rows: Rows, shortage: Run) -> Run | None:

@@ -1,7 +1,7 @@
 """Late answers: every odd case has a row, and the tables are total. Read: what arrives, while the run is, does."""
 
 from contracts.frame import CommandWithdrawn, KeyReused
-from contracts.fulfillment import FulfillmentRequested
+from contracts.fulfillment import FulfillmentRequested, ShipmentsStopped
 from contracts.inventory import (
     HoldExtended,
     ReservationExpired,
@@ -23,6 +23,7 @@ from contracts.order import (
     RefundOpened,
     RefundRefused,
     RefundSettled,
+    UnsentCancelled,
 )
 from contracts.payment import (
     PaymentAuthorized,
@@ -41,6 +42,7 @@ from contracts.shortage import (
     WithdrawRefused,
 )
 from services.orchestrator.checkout import CHECKOUT
+from services.orchestrator.late_payment_failure import LATE_PAYMENT_FAILURE
 from services.orchestrator.refund import REFUND
 from services.orchestrator.release import RELEASE
 from services.orchestrator.saga import RECORD, UNDO_AGAIN, Answers, Late, Phase
@@ -136,11 +138,21 @@ LATE_SETTLEMENT = Answers(
     ),
 )
 
+LATE_IN_PAYMENT_FAILURE = Answers(
+    LATE_PAYMENT_FAILURE,
+    # said twice: it never goes back
+    _always_record(ShipmentsStopped, StockReleased, UnsentCancelled, PaymentReleased, CommandWithdrawn, KeyReused),
+)
+
 LATE = {
-    "checkout": LATE_CHECKOUT,
-    "refund": LATE_REFUND,
-    "release": LATE_RELEASE,
-    "shortage": LATE_SHORTAGE,
-    "settlement": LATE_SETTLEMENT,
+    answers.saga.name: answers
+    for answers in (
+        LATE_CHECKOUT,
+        LATE_REFUND,
+        LATE_RELEASE,
+        LATE_SHORTAGE,
+        LATE_SETTLEMENT,
+        LATE_IN_PAYMENT_FAILURE,
+    )
 }
-SAGAS = {"checkout": CHECKOUT, "refund": REFUND, "release": RELEASE, "shortage": SHORTAGE, "settlement": SETTLEMENT}
+SAGAS = {name: answers.saga for name, answers in LATE.items()}

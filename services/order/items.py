@@ -82,11 +82,11 @@ def counted(items: Sequence[Item], shipments: Sequence[Shipment]) -> list[Item]:
     first and somebody's substitute after that, and what is complete stays so.
     """
     listed = sorted(items, key=lambda item: item.line_no)
-    dealt = [_deal(goods(shipments, statuses), listed) for statuses in (LABELED, LEFT, ARRIVED)]
+    counted = [dealt(goods(shipments, statuses), listed) for statuses in (LABELED, LEFT, ARRIVED)]
     found = []
     for item in listed:
         if item.live:
-            counts = tuple(units[item.line_no] for units in dealt)
+            counts = tuple(sum(units[item.line_no].values()) for units in counted)
             if counts != (item.labeled_quantity, item.shipped_quantity, item.delivered_quantity):
                 labels, gone, there = counts
                 item = replace(item, labeled_quantity=labels, shipped_quantity=gone, delivered_quantity=there)
@@ -157,14 +157,14 @@ def _target(item: Item, asked: dict[str, int]) -> ItemStatus:
     return item.status
 
 
-def _deal(units: dict[str, int], items: Sequence[Item]) -> dict[int, int]:
-    """By line, how many of these units are for it."""
+def dealt(units: dict[str, int], items: Sequence[Item]) -> dict[int, dict[str, int]]:
+    """By line, how many of these units are for it, of its own SKU and of its substitutes."""
     live = [item for item in items if item.live]
-    dealt = {item.line_no: _take(units, item.sku, item.own) for item in live}
+    found = {item.line_no: {item.sku: _take(units, item.sku, item.own)} for item in live}
     for item in sorted(live, key=lambda item: item.wanted - item.delivered_quantity):
         for sku, wanted in item.substitutes.items():
-            dealt[item.line_no] += _take(units, sku, wanted)
-    return dealt
+            found[item.line_no][sku] = _take(units, sku, wanted)
+    return found
 
 
 def _take(units: dict[str, int], sku: str, wanted: int) -> int:

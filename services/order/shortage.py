@@ -34,9 +34,9 @@ def settled(items: Iterable[Item], command: SettleLines) -> Settled:
         left -= units
         match command.outcome:
             case Choice.REFUND:
-                after = replace(_without(item, command.sku, units), cancelled_quantity=item.cancelled_quantity + units)
+                after = cancelled(item, command.sku, units)
                 refund_minor += worth(item, after.cancelled_quantity) - worth(item, item.cancelled_quantity)
-                moves.append((_moved(after, "cancel"),) if not after.wanted else (after,))
+                moves.append((after,))
             case Choice.SUBSTITUTE if command.substitute is not None:
                 rest = _without(item, command.sku, units)
                 if command.substitute != item.sku:  # back to what was ordered is no substitute
@@ -46,6 +46,12 @@ def settled(items: Iterable[Item], command: SettleLines) -> Settled:
             case _ if item.sku == command.sku:
                 moves.append(_back_in_the_queue(item) if units == item.wanted else ())
     return Settled(tuple(move for move in moves if move), refund_minor)
+
+
+def cancelled(item: Item, sku: str, units: int) -> Item:
+    """So many units that were to come as this SKU will not: the line is off when they were all that was left of it."""
+    after = replace(_without(item, sku, units), cancelled_quantity=item.cancelled_quantity + units)
+    return after if after.wanted else _moved(after, "cancel")
 
 
 def _without(item: Item, sku: str, units: int) -> Item:

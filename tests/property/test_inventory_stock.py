@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from contracts.inventory import ReservationExpired, ShipStock, StockCommitted, StockGone, StockHeld
 from contracts.message import Message
+from contracts.product import DescribeProduct, Supply
 from services.inventory.domain import Shelf, Shortage, Warehouse, wanted
 from services.inventory.handlers.promises import HOLD_TIMER
 from services.inventory.routing.strategy import Demand, PriorityList, Route
-from services.inventory.tables import MOVEMENTS, RESERVATIONS
+from services.inventory.tables import MOVEMENTS, RESERVATIONS, SHELVES
 from tests.support.stock_room import StockRoom, commit, extend, hold, order, release, ship
 
 ORDERS, SKUS, WAREHOUSES = 4, ("pot", "tea"), ("berlin", "hamburg")
@@ -102,6 +103,47 @@ def test_batched_or_one_by_one_is_the_same(stock: list[tuple[str, str, int]], st
     assert together.said() == alone.said()
     for sku, warehouse, _ in stock:
         assert together.counts(sku, warehouse) == alone.counts(sku, warehouse)
+
+
+OPEN, LABELED, SHIPPED = range(3)
+parcels = st.lists(st.tuples(st.sampled_from((OPEN, LABELED, SHIPPED)), st.integers(1, 4)), min_size=1, max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(stock=stock, tea=quantities, pot=quantities, parcels=parcels, mugs=st.integers(0, 3), repeat=st.booleans())
+def test_what_leaves_after_all_is_kept_until_it_ships(
+    stock: list[tuple[str, str, int]], tea: int, pot: int, parcels: list[tuple[int, int]], mugs: int, repeat: bool
+) -> None:
+    """An order in parcels, some labeled and some gone; the rest of it, and what it waits for, is let go of."""
+    room = StockRoom().stocked(*stock, ("tea", "berlin", 5), ("pot", "berlin", 5))
+    room.hears(DescribeProduct(sku="mug", supply=Supply.BACKORDER, limit=9, as_of=room.now))
+    lay = Counter({(shelf.sku, shelf.warehouse): shelf.on_hand for shelf in room.store.rows(SHELVES)})
+    wish = [("tea", tea), ("pot", pot), *([("mug", mugs)] if mugs else [])]
+    room.hears(hold(1, *wish), commit(1))
+    taken = room.reservation(order(1)).taken
+    units = [(pick.sku, pick.warehouse) for pick in taken for _ in range(pick.quantity)]
+    boxes: list[tuple[int, ShipStock]] = []
+    for number, (state, many) in enumerate(parcels):
+        inside, units = Counter(units[:many]), units[many:]
+        if inside and state is not OPEN:
+            picks = [(sku, where, quantity) for (sku, where), quantity in inside.items()]
+            boxes.append((state, ship(1, *picks, fulfillment=number)))
+    room.hears(*(box for state, box in boxes if state == SHIPPED))
+    kept = Counter[tuple[str, str]]()
+    for _, box in boxes:
+        kept.update({(pick.sku, pick.warehouse): pick.quantity for pick in box.picks})
+    released = release(1, *((sku, where, quantity) for (sku, where), quantity in kept.items()))
+    for _ in range(1 + repeat):
+        room.hears(released)
+        room.check_the_books()
+    for state, box in boxes:
+        if state == LABELED:
+            assert room.reservation(order(1)).status == "committed"
+            room.hears(box)
+            room.check_the_books()
+    assert room.reservation(order(1)).status == ("shipped" if kept else "released")
+    for (sku, warehouse), units_there in lay.items():
+        assert room.counts(sku, warehouse) == (units_there - kept[sku, warehouse], 0, 0)
 
 
 @settings(max_examples=120, deadline=None)

@@ -78,6 +78,8 @@ def new_run(saga: str, token: str | None = "tok_ok") -> Run:
         case "settlement":
             asked_for |= {"settles": str(RUN), "sku": "A", "warehouse": "north", "quantity": 1}
             asked_for |= {"later": NOW.isoformat(), "choice": "refund", "substitute": None}
+        case "late_payment_failure":
+            asked_for |= {"missing_minor": 5, "currency": "EUR", "reason": "transfer_returned"}
     return Run(RUN, saga, ORDER, ORDER, "shop", asked_for, {}, Phase.WAITING, 0, [], [], 0, NOW, "", None)
 
 

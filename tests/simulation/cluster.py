@@ -25,7 +25,7 @@ from shared.store import Unavailable
 from tests.simulation import script, stock
 from tests.simulation.broker import Broker, Delivery
 from tests.simulation.faults import Fault, Faults
-from tests.simulation.outside import ScriptedWarehouse, Shop, UnreliableProvider
+from tests.simulation.outside import Bank, ScriptedWarehouse, Shop, UnreliableProvider
 from tests.simulation.replica import Replica, local_envelope
 from tests.simulation.steps import COMMITTED, Task, pause
 from tests.simulation.stock import LOOKS_AGAIN, Word
@@ -68,7 +68,8 @@ class Cluster:
         self.faults = Faults(self.rng)
         self.provider = ScriptedProvider(self.clock)
         self.warehouse = ScriptedWarehouse(self.rng, self.clock)
-        self.shops = {name: Shop(name) for name in script.SHOPS}
+        self.bank = Bank(self.rng, self.clock, self._show)
+        self.shops = {name: Shop(name, bank=self.bank) for name in script.SHOPS}
         self.notices: list[WebhookNotice] = []
         self.tasks: list[Task] = []
         self.words: list[Word] = []
@@ -76,7 +77,7 @@ class Cluster:
         self._open_at = (-1, False)
         self._away: dict[str, datetime] = {}
         self.relay_owner: dict[str, Replica] = {}
-        parts = company(UnreliableProvider(self.provider, self.faults))
+        parts = company(UnreliableProvider(self.provider, self.faults), bank=self.bank)
         self.stores = {
             part.name: MemoryStore(self.clock, tables=part.tables, machines=part.machines, step=pause) for part in parts
         }
@@ -308,6 +309,10 @@ class Cluster:
             return
         self.said.append((word.source, message))
         self._from_outside(word.queue, message, word.source, word.id_)
+
+    def _show(self, word: Word) -> None:
+        """The bank has booked something, and a statement will say so."""
+        self.words.append(word)
 
     def _from_outside(self, queue: str, message: Message, source: str, id_: str, broken: bool = False) -> None:
         envelope = envelope_of(message, id_=self.new_id(), source=source, now=self.now)

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from contracts.checkout import CheckoutAccepted, CheckoutRefused, PlaceCheckout, RefundConcluded, RequestRefund
 from contracts.frame import MessageRefused
-from contracts.order import OrderShortageSettledEvent
+from contracts.order import OrderCancelledEvent, OrderPaymentFailedEvent, OrderShortageSettledEvent
 from services.inventory import tables as inventory
 from services.inventory.domain import ReservationStatus
 from services.orchestrator import tables as sagas
@@ -37,6 +37,7 @@ class Scene(Protocol):
 Check = Callable[[Cluster], Iterator[str]]
 ENDED: Final = (OrderState.CANCELLED, OrderState.COMPLETED)
 PUBLIC: Final = "waybill.order."
+MOVED: Final = ("captured", "refunded", "taken_back")
 
 
 def broken(cluster: Cluster) -> list[str]:
@@ -156,12 +157,13 @@ def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
     """No double charge; a cancelled order keeps nothing; a kept one was paid exactly once and in full."""
     by_order: dict[str, list[dict[str, Any]]] = defaultdict(list)
     ours = {payment.order_id: payment for payment in cluster.stores["payment"].rows(payments.PAYMENTS)}
-    for payment in cluster.provider.books()["payments"]:
+    for payment in _paid(cluster):
         by_order[payment["reference"]].append(payment)
         if payment["refunded_minor"] > payment["captured_minor"]:
             yield f"refunded more than captured: {payment}"
     for order in cluster.stores["order"].rows(orders.ORDERS):
         made = by_order.pop(str(order.id), [])
+        back = sum(one["taken_back_minor"] for one in made)
         kept = [one for one in made if one["captured_minor"] > one["refunded_minor"]]
         if len(kept) > 1 and not ours[order.id].per_shipment:
             yield f"order {order.id} was charged twice: {kept}"
@@ -169,8 +171,8 @@ def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
             yield f"order {order.id} is {order.state} and its money is not decided: {made}"
         captured = sum(one["captured_minor"] for one in made)
         refunded = sum(one["refunded_minor"] for one in made)
-        if order.state is OrderState.CANCELLED and captured != refunded:
-            yield f"order {order.id} is cancelled and keeps {captured - refunded}"
+        if order.state is OrderState.CANCELLED and captured != refunded + back:
+            yield f"order {order.id} is cancelled and keeps {captured - refunded - back}"
         if order.state is not OrderState.CANCELLED:
             waived = ours[order.id].waived_minor  # refunded before it was taken
             if captured != order.total_minor - waived:
@@ -182,13 +184,42 @@ def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
             yield f"money without an order {reference}: {made}"
 
 
+def whose_money_is_gone_is_told(cluster: Cluster) -> Iterator[str]:
+    """And nobody else."""
+    told = told_of_lost_money(cluster)
+    gone = {payment["reference"] for payment in cluster.bank.payments.values() if payment["taken_back_minor"]}
+    if told.keys() != gone:
+        yield f"called back were {gone}, and told of it {told}"
+
+
+def told_of_lost_money(cluster: Cluster) -> dict[str, str]:
+    """By order, the event that said so."""
+    return {
+        said["order_id"]: type_
+        for shop in cluster.shops.values()
+        for type_, said in shop.heard
+        if type_ == OrderPaymentFailedEvent.full_type
+        or (type_ == OrderCancelledEvent.full_type and said["reason"] == "payment_failed")
+    }
+
+
+def _paid(cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """What the provider and the bank did."""
+    for payment in cluster.provider.books()["payments"]:
+        yield {**payment, "taken_back_minor": 0}
+    yield from cluster.bank.payments.values()
+
+
 def our_books_are_the_providers(cluster: Cluster) -> Iterator[str]:
     books: dict[str, Counter[str]] = defaultdict(Counter)
-    for payment in cluster.provider.books()["payments"]:
-        books[payment["reference"]].update(captured=payment["captured_minor"], refunded=payment["refunded_minor"])
+    for made in _paid(cluster):
+        books[made["reference"]].update({name: made[f"{name}_minor"] for name in MOVED})
     for payment in cluster.stores["payment"].rows(payments.PAYMENTS):
         theirs = books[str(payment.order_id)]
-        if (payment.captured_minor, payment.refunded_minor) != (theirs["captured"], theirs["refunded"]):
+        ours = Counter(
+            captured=payment.captured_minor, refunded=payment.refunded_minor, taken_back=payment.disputed_minor
+        )
+        if ours != theirs:
             yield f"{payment} but the provider says {dict(theirs)}"
         if payment.held_minor or payment.call_id or payment.missing_minor:
             yield f"{payment} still holds something, or lacks it"
@@ -333,6 +364,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     shelves_hold_what_was_said,
     stock_follows_the_order,
     money_is_where_the_order_says,
+    whose_money_is_gone_is_told,
     our_books_are_the_providers,
     the_ledger_says_the_same,
     refunds_add_up,

@@ -12,9 +12,12 @@ import orjson
 from contracts.checkout import CheckoutAccepted, RequestRefund
 from contracts.fulfillment import ReportShipment
 from contracts.message import Message
-from contracts.order import OrderConfirmedEvent, OrderShortageEvent
+from contracts.order import OrderConfirmedEvent, OrderPaymentPendingEvent, OrderShortageEvent
 from contracts.shortage import AmendShipment, AnswerShortage, Choice
+from contracts.statement import BookedEntry, BookStatement
 from contracts.values import FulfillmentStatus, Money
+from services.payment.creditor_reference import reference_of
+from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import (
     AuthorizeRequest,
     CaptureRequest,
@@ -26,6 +29,8 @@ from services.payment.provider.port import (
 from shared.envelope import Envelope
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.steps import pause
+from tests.simulation.stock import Word
+from tests.support.checkouts import CURRENCY
 from tests.support.scripted_provider import ScriptedProvider
 
 F = FulfillmentStatus
@@ -77,6 +82,54 @@ class UnreliableProvider:
 
     async def find(self, provider_payment_id: str) -> ProviderAnswer:
         return await self._ask(lambda: self.provider.find(provider_payment_id))
+
+
+class Bank(BankTransfer):
+    """Customers pay what they are told to quote, and some have it called back once their order is confirmed. What we
+    owe is paid out later. Each booking is on a statement of its own; `payments` is what the bank would say."""
+
+    def __init__(self, rng: random.Random, clock: Callable[[], datetime], show: Callable[[Word], None]) -> None:
+        self._rng, self._clock, self._show = rng, clock, show
+        self._orders: dict[str, str] = {}
+        self._asked: set[str] = set()
+        self.payments: dict[str, dict[str, Any]] = {}
+
+    def pays(self, order_id: str, quote: str, amount_minor: int) -> None:
+        """Perhaps when nobody waits for it any more."""
+        if quote in self._orders:
+            return
+        self._orders[quote] = order_id
+        self.payments[order_id] = {"reference": order_id, "quote": quote, "status": "", "captured_minor": amount_minor}
+        self.payments[order_id] |= {"refunded_minor": 0, "taken_back_minor": 0}
+        self._book(quote, amount_minor, self._rng.choice((0.0, 5.0, 300.0, 3_600.0)))
+
+    def calls_back(self, order_id: str) -> None:
+        payment = self.payments[order_id]
+        payment["taken_back_minor"] = payment["captured_minor"]
+        wait_s = self._rng.choice((0.0, 1.0, 60.0, 400.0, 2_000.0, 400_000.0))
+        self._book(payment["quote"], -payment["captured_minor"], wait_s, reversal=True)
+
+    async def refund(self, key: str, request: RefundRequest) -> ProviderAnswer:
+        """Asked again and again until a statement shows it: one transfer."""
+        if key not in self._asked:
+            self._asked.add(key)
+            order_id = self._orders[request.provider_payment_id]
+            self.payments[order_id]["refunded_minor"] += request.amount_minor
+            self._book(reference_of(key), -request.amount_minor, self._rng.choice((60.0, 20_000.0)))
+        return await super().refund(key, request)
+
+    def _book(self, reference: str, amount_minor: int, wait_s: float, *, reversal: bool = False) -> None:
+        at = self._clock() + timedelta(seconds=wait_s)
+        name = f"{reference}{'-back' if reversal else ''}"
+        entry = BookedEntry(
+            bank_reference=name,
+            booked_on=at.date(),
+            amount_minor=amount_minor,
+            currency=CURRENCY,
+            reversal=reversal,
+            reference=reference,
+        )
+        self._show(Word(at, "treasurer", BookStatement(account="A", statement=name, entries=(entry,), by="sim")))
 
 
 @dataclass
@@ -155,6 +208,9 @@ class Shop:
     wishes: list[Wish] = field(default_factory=list)
     refunds: dict[str, list[int]] = field(default_factory=dict)
     """Amounts to ask back, by checkout; -1 is all of it."""
+    bank: Bank | None = None
+    calls_back: set[str] = field(default_factory=set)
+    """Checkouts whose customer pays by transfer and has it called back."""
     orders: dict[str, str] = field(default_factory=dict)
     heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     asked: list[Message] = field(default_factory=list)
@@ -169,8 +225,14 @@ class Shop:
         self.heard.append((envelope.type, said))
         if envelope.type == CheckoutAccepted.full_type:
             self.orders[said["checkout_id"]] = said["order_id"]
+        elif envelope.type == OrderPaymentPendingEvent.full_type and "quote" in said["detail"]:
+            assert self.bank is not None
+            self.bank.pays(said["order_id"], said["detail"]["quote"], said["total_minor"])
         elif envelope.type == OrderConfirmedEvent.full_type:
             self._ask_refunds(said, now)
+            if said["checkout_id"] in self.calls_back:
+                assert self.bank is not None
+                self.bank.calls_back(said["order_id"])
         elif envelope.type == OrderShortageEvent.full_type:
             self._answer(said["detail"], said["order_id"], now)
 

@@ -10,15 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from contracts.order import OrderCancelledEvent, OrderPaymentFailedEvent
 from services.orchestrator import engine
 from services.orchestrator.late import LATE
 from services.orchestrator.saga import UndoAgain
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Fault
-from tests.simulation.invariants import broken
+from tests.simulation.invariants import broken, told_of_lost_money
 from tests.simulation.script import KINDS
 from tests.simulation.stock import MET, met
 
+CALLED_BACK: Final = {
+    OrderCancelledEvent.full_type: "called back: nothing leaves",
+    OrderPaymentFailedEvent.full_type: "called back: something leaves",
+}
+"""What a transfer that was called back must come to in some schedule."""
 REPLAY: Final = "python -m tests.simulation --seed {seed} --schedules 1 --trace"
 
 
@@ -60,6 +66,7 @@ class Tally:
             *(f"fault {fault}" for fault in Fault if not self.faults[fault.value]),
             *(f"checkout {kind}" for kind in KINDS if not self.played[kind]),
             *(f"stock: {what}" for what in MET if not self.counts[what]),
+            *(what for what in CALLED_BACK.values() if not self.counts[what]),
             *(f"late answer {row}" for row in rows_that_undo() if not self.late[row]),
         ]
 
@@ -110,6 +117,7 @@ def play(seeds: Iterable[int], *, stop_at_first: bool = False, after_each: Calla
             tally.played.update(cluster.played)
             tally.counts.update(cluster.counts)
             tally.counts.update(met(cluster.stores["inventory"]))
+            tally.counts.update(CALLED_BACK[type_] for type_ in told_of_lost_money(cluster).values())
             tally.counts["turns"] += cluster.turn
             tally.fewest_faults = min(tally.fewest_faults, cluster.faults.fired.total())
             if sentences:

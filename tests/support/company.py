@@ -31,18 +31,25 @@ class Part:
     """Tells its effects which store is its own."""
 
 
-def company(provider: PaymentProvider, names: Iterable[str] = SERVICES) -> tuple[Part, ...]:
-    """The real handlers of these services; `provider` is whom payment's effects call."""
-    return tuple(PARTS[name](provider) for name in names)
+Providers = Mapping[str, PaymentProvider]
 
 
-def _order(_: PaymentProvider) -> Part:
+def company(
+    provider: PaymentProvider, names: Iterable[str] = SERVICES, bank: PaymentProvider | None = None
+) -> tuple[Part, ...]:
+    """The real handlers of these services; `provider` is whom payment's effects call, and for method `wire` the
+    `bank`."""
+    providers = {"sandbox": provider} | ({} if bank is None else {"bank": bank})
+    return tuple(PARTS[name](providers) for name in names)
+
+
+def _order(_: Providers) -> Part:
     from services.order import handlers, tables
 
     return Part("order", handlers.consumer, tables.TABLES, tables.MACHINES)
 
 
-def _inventory(_: PaymentProvider) -> Part:
+def _inventory(_: Providers) -> Part:
     from services.inventory import handlers, search, tables
 
     book = MemoryPromiseBook()
@@ -84,11 +91,11 @@ class MemoryPromiseBook:
         return [row.order_id for row in shortages.in_turn(shortages.Rule.LATEST, promised, sku)][:limit]
 
 
-def _payment(provider: PaymentProvider) -> Part:
+def _payment(providers: Providers) -> Part:
     from services.payment import effects, tables
 
     return Part(
-        "payment", _payment_consumer(), tables.TABLES, tables.MACHINES, (effects.payment_effect({"sandbox": provider}),)
+        "payment", _payment_consumer(), tables.TABLES, tables.MACHINES, (effects.payment_effect(dict(providers)),)
     )
 
 
@@ -101,16 +108,19 @@ def _payment_consumer() -> Consumer:
     from services.payment import handlers
     from services.payment.domain import PaymentPolicy
 
-    return handlers.make_consumer(PaymentPolicy(webhook_url="http://payment.test/webhooks", per_shipment=PER_SHIPMENT))
+    policy = PaymentPolicy(
+        webhook_url="http://payment.test/webhooks", providers={"wire": "bank"}, per_shipment=PER_SHIPMENT
+    )
+    return handlers.make_consumer(policy)
 
 
-def _fulfillment(_: PaymentProvider) -> Part:
+def _fulfillment(_: Providers) -> Part:
     from services.fulfillment import handlers, tables
 
     return Part("fulfillment", handlers.consumer, tables.TABLES, tables.MACHINES)
 
 
-def _orchestrator(_: PaymentProvider) -> Part:
+def _orchestrator(_: Providers) -> Part:
     from services.orchestrator import tables
 
     return Part("orchestrator", _orchestrator_consumer(), tables.TABLES, tables.MACHINES)
@@ -123,7 +133,7 @@ def _orchestrator_consumer() -> Consumer:
     return handlers.make_consumer(handlers.CheckoutPolicy())
 
 
-PARTS: Final[Mapping[str, Callable[[PaymentProvider], Part]]] = {
+PARTS: Final[Mapping[str, Callable[[Providers], Part]]] = {
     "order": _order,
     "inventory": _inventory,
     "payment": _payment,

@@ -1,7 +1,7 @@
 """Inventory over a store in memory, with a clock a test turns, and its books checked by sums."""
 
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -165,6 +165,8 @@ _STEPS = {
 
 def key_of(command: Message) -> str:
     """As the orchestrator makes them: queue/run/step/direction."""
+    if getattr(command, "keep", ()):
+        return f"orchestrator/failure-of-{getattr(command, 'order_id', '')}/release/do"
     return f"orchestrator/{getattr(command, 'order_id', '')}/{_STEPS[command.topic.partition('.')[2]]}"
 
 
@@ -192,14 +194,16 @@ def extend(number: int, for_s: float) -> ExtendHold:
     return ExtendHold(order_id=order(number), hold_for_s=for_s)
 
 
-def release(number: int) -> ReleaseStock:
-    return ReleaseStock(order_id=order(number), reason="test")
+def release(number: int, *keep: tuple[str, str, int]) -> ReleaseStock:
+    """All of it, or all but what is in parcels."""
+    return ReleaseStock(order_id=order(number), reason="test", keep=_picks(keep))
 
 
 def ship(number: int, *picks: tuple[str, str, int], fulfillment: int = 1) -> ShipStock:
-    """Picks as (sku, warehouse, quantity)."""
-    return ShipStock(
-        order_id=order(number),
-        fulfillment_id=UUID(int=(number << 64) + fulfillment),
-        picks=tuple(Pick(sku=sku, warehouse=warehouse, quantity=quantity) for sku, warehouse, quantity in picks),
-    )
+    fulfillment_id = UUID(int=(number << 64) + fulfillment)
+    return ShipStock(order_id=order(number), fulfillment_id=fulfillment_id, picks=_picks(picks))
+
+
+def _picks(picks: Iterable[tuple[str, str, int]]) -> tuple[Pick, ...]:
+    """From (sku, warehouse, quantity)."""
+    return tuple(Pick(sku=sku, warehouse=warehouse, quantity=quantity) for sku, warehouse, quantity in picks)

@@ -7,6 +7,7 @@ import pytest
 
 from contracts.payment import (
     PaymentAuthorized,
+    PaymentFailed,
     PaymentPending,
     PaymentRefunded,
     PaymentReleased,
@@ -174,6 +175,10 @@ async def test_a_transfer_taken_back_is_told_in_the_order_s_story(till: BankTill
     (entry,) = await till.states(till.booked(reference, -1000, reversal=True))
     assert (entry.outcome, entry.state) == ("transfer_returned", EntryState.MATCHED)
     assert till.story()[-2:] == ["payment.failed", "payment.chargeback_lost"]
+    [failed] = till.said(PaymentFailed)
+    assert failed == PaymentFailed(order_id=ORDER, missing_minor=1000, currency="EUR", reason="transfer_returned"), (
+        "and the order is told to stop"
+    )
 
 
 async def test_taken_back_before_it_came_is_for_a_person(till: BankTill) -> None:

@@ -15,15 +15,32 @@ from contracts.fulfillment import (
     OrderShipment,
     ReportShipment,
     RequestFulfillment,
+    ShipmentsStopped,
+    StopShipments,
 )
 from contracts.inventory import ShipStock
 from contracts.message import Message
+from contracts.shortage import AmendShipment
 from contracts.story import StoryFact
 from contracts.values import Address, FulfillmentStatus, Pick
-from services.fulfillment.domain import EFFECTS, FULFILLMENT, Fulfillment, FulfillmentEvent
-from services.fulfillment.handlers import report_shipment, request_fulfillment
+from services.fulfillment.domain import (
+    CANCELLED,
+    DELIVERED,
+    EFFECTS,
+    FULFILLMENT,
+    LABELED,
+    LOST,
+    REJECTED,
+    SHIPPED,
+    Fulfillment,
+    FulfillmentEvent,
+    Verdict,
+    called_off,
+)
+from services.fulfillment.handlers import report_shipment, request_fulfillment, stop_shipments
 from services.fulfillment.tables import FULFILLMENTS
 from shared.consumer import Ask, Moment, NotYet, Publish, Said
+from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
@@ -44,6 +61,7 @@ class Desk:
     def __init__(self) -> None:
         self.rows = Rows()
         self.order_id = uuid4()
+        self.rows.loaded(Need.of(FULFILLMENTS, "order_id", self.order_id), [])
         self.said: list[Said] = []
         self._messages = 0
 
@@ -62,6 +80,10 @@ class Desk:
             **more,
         )
         return self._decide(lambda: report_shipment(report, self.rows, MOMENT))
+
+    def stops(self) -> list[Said]:
+        command = StopShipments(order_id=self.order_id)
+        return self._decide(lambda: stop_shipments(command, self.rows, MOMENT))
 
     def shipment(self, fulfillment_id: UUID) -> Fulfillment:
         found = self.rows.get(FULFILLMENTS, fulfillment_id)
@@ -193,6 +215,37 @@ def test_a_report_for_an_unknown_shipment_waits_and_is_refused_in_the_end(desk: 
     assert isinstance(refusal, Publish) and refusal.storefront == "warehouse"
     assert isinstance(refusal.event, MessageRefused)
     assert (refusal.event.reason, refusal.event.message_id) == ("unknown_fulfillment", "message-1")
+
+
+@pytest.mark.parametrize("state", sorted(FulfillmentStatus))
+def test_what_is_still_open_is_called_off_and_the_rest_is_kept(desk: Desk, state: FulfillmentStatus) -> None:
+    """Two shipments: the second has just been ordered."""
+    first, second = desk.asks()
+    desk.rows.put(replace(desk.shipment(first), state=state))
+    stopped, kept = called_off([desk.shipment(first), desk.shipment(second)])
+    leaves = state in (LABELED, SHIPPED, LOST, DELIVERED)
+    over = state in (CANCELLED, REJECTED)
+    assert [row.id for row in stopped] == [second] if leaves or over else [first, second]
+    assert {row.state for row in stopped} == {CANCELLED}
+    assert [(pick.warehouse, pick.sku, pick.quantity) for pick in kept] == ([("east", "TEA-1", 1)] if leaves else [])
+
+
+def test_stopped_shipments_are_told_to_their_warehouses_and_the_order(desk: Desk) -> None:
+    first, second = desk.asks()
+    desk.reports(first, "shipped", 1)
+    said = desk.stops()
+    assert desk.heard(ShipmentsStopped) == [ShipmentsStopped(order_id=desk.order_id, kept=PICKS[1:2])]
+    [amended] = [ask.command for ask in said if isinstance(ask, Ask)]
+    assert isinstance(amended, AmendShipment) and (amended.fulfillment_id, amended.picks) == (second, ())
+    assert [(one.fulfillment_id, one.status) for one in said if isinstance(one, FulfillmentProgressed)] == [
+        (second, CANCELLED)
+    ]
+    [event] = [event for event in desk.events() if event.verdict is Verdict.AMENDED]
+    assert (event.fulfillment_id, event.version, event.origin, event.state) == (second, 2, "pending", CANCELLED)
+
+
+def test_an_order_without_a_shipment_has_nothing_to_stop(desk: Desk) -> None:
+    assert desk.stops() == [ShipmentsStopped(order_id=desk.order_id, kept=())]
 
 
 def test_every_state_says_what_its_move_does() -> None:

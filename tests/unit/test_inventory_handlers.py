@@ -275,6 +275,50 @@ def test_a_release_before_its_hold_answers_and_the_hold_is_refused_for_ever(room
     assert room.counts() == (10, 0, 0)
 
 
+# -- released, but for what leaves all the same ------------------------------------------------------------------------
+
+
+def test_what_is_in_a_parcel_stays_allocated_until_it_ships(room: StockRoom) -> None:
+    room.hears(hold(1, ("tea", 4), ("pot", 1)), commit(1))
+    said = room.hears(release(1, ("tea", "berlin", 3)))
+    assert answer(said) == StockReleased(order_id=order(1)) and story(said) == ["inventory.stock_released"]
+    assert (room.counts("tea"), room.counts("pot")) == ((10, 0, 3), (3, 0, 0))
+    assert room.reservation(order(1)).status is ReservationStatus.COMMITTED
+    room.check_the_books()
+    room.hears(ship(1, ("tea", "berlin", 3)))
+    assert room.counts("tea") == (7, 0, 0) and room.reservation(order(1)).status is ReservationStatus.SHIPPED
+    room.check_the_books()
+
+
+def test_what_has_shipped_already_is_among_what_is_kept(room: StockRoom) -> None:
+    room.hears(hold(1, ("tea", 4)), commit(1), ship(1, ("tea", "berlin", 1)))
+    room.hears(release(1, ("tea", "berlin", 3)))
+    assert room.counts() == (9, 0, 2)
+    room.hears(ship(1, ("tea", "berlin", 2), fulfillment=2))
+    assert room.counts() == (7, 0, 0) and room.reservation(order(1)).status is ReservationStatus.SHIPPED
+    room.check_the_books()
+
+
+def test_when_all_that_is_kept_has_shipped_the_promise_is_over(room: StockRoom) -> None:
+    room.hears(hold(1, ("tea", 4)), commit(1), ship(1, ("tea", "berlin", 3)))
+    room.hears(release(1, ("tea", "berlin", 3)))
+    assert room.counts() == (7, 0, 0) and room.reservation(order(1)).status is ReservationStatus.SHIPPED
+    room.check_the_books()
+
+
+def test_keeping_everything_moves_nothing(room: StockRoom) -> None:
+    room.hears(hold(1, ("tea", 4)), commit(1))
+    assert room.hears(release(1, ("tea", "berlin", 4))) == [StockReleased(order_id=order(1))]
+    assert room.counts() == (10, 0, 4)
+    room.check_the_books()
+
+
+def test_what_is_kept_of_a_hold_is_nothing(room: StockRoom) -> None:
+    """Nothing is in a parcel that is not paid for."""
+    room.hears(hold(1, ("tea", 4)), release(1, ("tea", "berlin", 4)))
+    assert room.counts() == (10, 0, 0) and room.reservation(order(1)).status is ReservationStatus.RELEASED
+
+
 # -- shipping ----------------------------------------------------------------------------------------------------------
 
 

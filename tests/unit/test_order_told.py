@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from services.ops.order import still_waits
+import pytest
+
+from services.ops.order import _parts, still_waits
 
 
 def paid(**waits: int) -> dict[str, Any]:
@@ -41,6 +43,17 @@ def settled(outcome: str, sku: str, quantity: int) -> dict[str, Any]:
     """As the story keeps it: a detail is text."""
     told = {"outcome": outcome, "sku": sku, "quantity": str(quantity), "promised_at": "2026-03-01T00:00:00+00:00"}
     return {"name": "order.shortage_settled", "metadata": told}
+
+
+@pytest.mark.parametrize("name", ["order.cancelled", "order.payment_failed"])
+def test_nothing_is_waited_for_when_the_money_is_gone(name: str) -> None:
+    gone: dict[str, Any] = {"name": name, "metadata": {"missing_minor": "700", "cancelled": "LAMP: 2"}}
+    assert left(paid(LAMP=2), gone) == {}
+
+
+def test_a_missing_payment_is_told_in_words() -> None:
+    facts = {"missing_minor": "4498", "currency": "EUR", "cancelled": "cup: 1", "items": {}, "why": "transfer_returned"}
+    assert _parts({"metadata": facts}, "EUR") == ["44.98 EUR is missing", "cancelled cup: 1", "transfer returned"]
 
 
 def test_who_chose_to_wait_for_what_was_missing_waits_until_it_comes() -> None:

@@ -245,6 +245,11 @@ def test_what_has_left_keeps_its_place(busy: StockRoom) -> None:
     assert shipments(busy) == 1
 
 
+def test_what_leaves_after_all_keeps_its_place(busy: StockRoom) -> None:
+    busy.hears(hold(1, ("tea", 2), ship_to=PARIS), commit(1), release(1, ("tea", "leipzig", 1)))
+    assert shipments(busy) == 1
+
+
 # -- what is too large for a decision ----------------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 """Units that were promised are not there after all: whom it hits, what is offered, and what becomes of it."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,9 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.fulfillment import OrderShipment, ReportShipment
 from contracts.inventory import ReceiveStock, StockReceipt
-from contracts.message import Message
 from contracts.order import (
     OrderCancelledEvent,
     OrderRefundedEvent,
@@ -21,7 +18,6 @@ from contracts.order import (
 from contracts.product import DescribeProduct
 from contracts.shortage import (
     AlternativesOffered,
-    AmendShipment,
     AnswerShortage,
     Choice,
     ShortageAnswerRefused,
@@ -33,9 +29,9 @@ from services.inventory.tables import RESERVATIONS, SHELVES, SHORT_LINES, SHORTA
 from services.orchestrator.tables import RUNS
 from services.order.lifecycle import ItemStatus, OrderState
 from services.order.tables import ITEMS, ORDERS
-from shared.relay import Parcel
 from tests.simulation.invariants import broken_now
 from tests.support.checkouts import a_checkout
+from tests.support.parcels import deliver, report, shipments, withhold
 from tests.support.world import START, World, finish
 
 
@@ -71,37 +67,6 @@ def order_of(world: World, checkout_id: str) -> Any:
 def shelf(world: World, sku: str = "tea") -> tuple[int, int, int, int]:
     row = world.store("inventory").row(SHELVES, sku, "north")
     return row.on_hand, row.held, row.allocated, row.short
-
-
-def shipments(world: World) -> list[tuple[UUID, list[tuple[str, int]]]]:
-    """As the warehouse knows them: what was ordered, as it was amended."""
-    known: dict[UUID, list[tuple[str, int]]] = {}
-    for said in world.said_to("warehouse.orders"):
-        if isinstance(said, OrderShipment | AmendShipment):
-            known[said.fulfillment_id] = [(pick.sku, pick.quantity) for pick in said.picks]
-    return [(id_, picks) for id_, picks in known.items() if picks]
-
-
-def withhold(monkeypatch: pytest.MonkeyPatch, world: World, what: type[Message]) -> None:
-    """The broker takes no message of this type until `monkeypatch.undo`."""
-    publish = world.publish
-
-    async def withheld(parcels: Sequence[Parcel]) -> list[Parcel]:
-        return await publish([one for one in parcels if all(row.head["type"] != what.full_type for _, row in one.rows)])
-
-    monkeypatch.setattr(world, "publish", withheld)
-
-
-def deliver(world: World, *skus: str) -> None:
-    """All that is under way, or shipments that hold these."""
-    for id_, picks in shipments(world):
-        if skus and not any(sku in skus for sku, _ in picks):
-            continue
-        for status in (FulfillmentStatus.ACKNOWLEDGED, FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED):
-            report = ReportShipment(
-                report_id=f"{id_}/{status}", fulfillment_id=id_, status=status, occurred_at=world.now
-            )
-            world.hears(report, source="warehouse")
 
 
 def paid_back(world: World) -> int:
@@ -268,8 +233,7 @@ def test_what_has_left_was_there_and_somebody_else_is_asked() -> None:
     world.hears(a_checkout("c-1", {"tea": 2}))
     world.hears(a_checkout("c-2", {"tea": 2}))
     (_, _), (last, _) = shipments(world)
-    report = ReportShipment(report_id="r", fulfillment_id=last, status=FulfillmentStatus.LABELED, occurred_at=world.now)
-    world.hears(report, source="warehouse")
+    report(world, last, FulfillmentStatus.LABELED)
     lose(world, 2)
     assert [event.checkout_id for event in told(world, OrderShortageEvent)] == ["c-1"]
     assert {line.state.value for line in world.store("inventory").rows(SHORT_LINES)} == {"kept", "taken_back"}

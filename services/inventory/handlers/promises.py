@@ -169,17 +169,17 @@ def commit_stock(
 def release_stock(
     command: ReleaseStock, rows: Rows, moment: Moment
 ) -> Annotated[list[Said], StockReleased, StoryFact, StockArrived, Answer, CommandWithdrawn]:
-    """Give back what has not shipped. Nothing to give back, or nothing known, is released as well."""
+    """Give back what has not shipped, but for what leaves all the same. Nothing to give back is released as well."""
     said: list[Said] = [StockReleased(order_id=command.order_id), *withdraw_questions(rows, command.order_id)]
     reservation = rows.get(RESERVATIONS, command.order_id)
     if reservation is None:
         return said
-    released = reservations.release(reservation)
+    released = reservations.release(reservation, command.keep)
     if released.reservation is not reservation:
         _keep(rows, moment, released, reference=command.reason)
         rows.clear_timer(HOLD_TIMER, command.order_id)
     if released.turns or released.unqueues:
-        give_back(rows, reservation)
+        give_back(rows, reservation, {pick.warehouse for pick in command.keep})
         said += freed(rows, released.turns)
         said.append(story(moment, command.order_id, "inventory.stock_released", reason=command.reason))
     return said

@@ -5,7 +5,7 @@ question to the solver, asked outside of any lock; the answer is a message, and 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -262,12 +262,13 @@ def book(rows: Rows, moment: Moment, order_id: UUID, picks: tuple[Taken, ...]) -
         rows.put(replace(standing, day=day, warehouses=[*before, *codes]))
 
 
-def give_back(rows: Rows, reservation: Reservation) -> None:
-    """The order ships nothing, or nothing more: its place is another's, while its day lasts."""
+def give_back(rows: Rows, reservation: Reservation, leaves: Collection[str] = ()) -> None:
+    """The order ships nothing, or nothing more than what `leaves` these warehouses: its place is another's, while its
+    day lasts."""
     booking = rows.get(BOOKINGS, reservation.order_id)
     if booking is None or not booking.warehouses:
         return
-    left = {pick.warehouse for pick in reservation.taken if pick.shipped}
+    left = {*leaves, *(pick.warehouse for pick in reservation.taken if pick.shipped)}
     for code in booking.warehouses:
         dispatch = rows.get(DISPATCHES, code)
         if dispatch is not None and dispatch.day == booking.day and code not in left:

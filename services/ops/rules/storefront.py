@@ -30,14 +30,16 @@ STOREFRONT: Final = (
     ),
     Rule(
         "a storefront hears how each order ends",
-        "every accepted order is confirmed or cancelled, one of the two, once; afterwards only a shortage cancels",
+        "every accepted order is confirmed or cancelled, one of the two, once; afterwards only a shortage or lost money"
+        " cancels",
         """SELECT a.order_id AS subject, coalesce(e.ends, 0) = 1 AS holds,
                   format('%s events say how it ended', coalesce(e.ends, 0)) AS found
            FROM (SELECT DISTINCT body ->> 'order_id' AS order_id FROM storefront_heard
                  WHERE type = 'waybill.checkout.accepted.v1') a
            LEFT JOIN (SELECT body ->> 'order_id' AS order_id, count(DISTINCT id) AS ends FROM storefront_heard
                       WHERE type = 'waybill.order.confirmed.v1'
-                         OR (type = 'waybill.order.cancelled.v1' AND body ->> 'reason' IS DISTINCT FROM 'shortage')
+                         OR (type = 'waybill.order.cancelled.v1'
+                             AND coalesce(body ->> 'reason', '') NOT IN ('shortage', 'payment_failed'))
                       GROUP BY 1) e
              ON e.order_id = a.order_id""",
         settled=True,

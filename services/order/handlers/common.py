@@ -49,6 +49,12 @@ def follow(story: Story, items: Sequence[Sequence[Item]], rows: Rows, policy: Or
         advance(story, rows, policy, now)
 
 
+def follow_up(story: Story, rows: Rows, policy: OrderPolicy, now: datetime) -> None:
+    """Some lines have fewer units: what is left may be further than the whole was."""
+    keep(rows, followed_by_shipments(rows, story.order.id))
+    advance(story, rows, policy, now)
+
+
 def advance(story: Story, rows: Rows, policy: OrderPolicy, now: datetime) -> None:
     """Take the order as far along its table as its lines are."""
     order_id = story.order.id

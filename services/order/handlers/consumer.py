@@ -9,6 +9,7 @@ from contracts.fulfillment import FulfillmentProgressed
 from contracts.order import (
     AbandonRefund,
     CancelOrder,
+    CancelUnsent,
     ConfirmOrder,
     OpenRefund,
     PaymentAwaited,
@@ -20,7 +21,7 @@ from contracts.order import (
 from contracts.shortage import OfferAlternatives, SettleLines
 from contracts.story import StoryFact
 from services.order.domain import OrderPolicy
-from services.order.handlers import checkout, facts, refunds, replay, shortage
+from services.order.handlers import checkout, facts, refunds, replay, shortage, unsent
 from services.order.tables import EVENTS, ITEMS, ORDERS, REFUNDS, SHIPMENTS
 from shared.consumer import Consumer
 from shared.table import Need
@@ -66,6 +67,7 @@ def make_consumer(policy: OrderPolicy) -> Consumer:
     order.hears(OfferAlternatives, needs=_header)(shortage.offer_alternatives)
     order.hears(SettleLines, needs=_whole)(_under(policy, shortage.settle_lines))
     order.hears(CancelOrder, needs=_lines)(checkout.cancel_order)
+    order.hears(CancelUnsent, needs=_whole)(_under(policy, unsent.cancel_unsent))
     order.hears(OpenRefund, needs=_refund)(refunds.open_refund)
     order.hears(AbandonRefund, needs=_refund)(refunds.abandon_refund)
     order.hears(SettleRefund, needs=_refund)(refunds.settle_refund)

@@ -15,7 +15,7 @@ from contracts.shortage import AlternativesOffered, Choice, LinesSettled, OfferA
 from contracts.values import Address
 from services.order.domain import OrderPolicy, Refund
 from services.order.due import tell_due
-from services.order.handlers.common import advance, cause, followed_by_shipments, keep, known, statuses, written
+from services.order.handlers.common import cause, follow_up, keep, known, statuses, written
 from services.order.shortage import settled
 from services.order.story import Story
 from services.order.tables import ITEMS
@@ -84,9 +84,8 @@ def settle_lines(
     story.tell("order.shortage_settled", metadata=metadata, detail=detail, public=OrderShortageSettledEvent)
     if off:
         story.move("cancel", reason="shortage")
-    else:  # what is left may be further than the whole was
-        keep(rows, followed_by_shipments(rows, order.id))
-        advance(story, rows, policy, moment.now)
+    else:
+        follow_up(story, rows, policy, moment.now)
     answer = LinesSettled(
         order_id=order.id,
         refund_minor=refund_minor,

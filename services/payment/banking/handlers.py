@@ -11,6 +11,7 @@ from uuid import UUID
 from contracts.payment import (
     DisputeOutcome,
     PaymentAuthorized,
+    PaymentFailed,
     PaymentRefunded,
     PaymentReleased,
     ProviderDisputed,
@@ -52,7 +53,7 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | StoryFact
+Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | PaymentFailed | StoryFact
 Act = Callable[[Quoted, Entry, Rows, Moment, PaymentPolicy], list[Says]]
 
 
@@ -281,7 +282,8 @@ def _captured(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
 
 
 def _returned(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: PaymentPolicy) -> list[Says]:
-    """A payment that failed after it was taken: the customer's bank has the money, and nobody is asked who keeps it."""
+    """A payment that failed after it was taken: the customer's bank has the money, nobody is asked who keeps it, and
+    what has not left is stopped."""
     case = _case(quoted, entry, rows, moment, policy)
     LATE[Word.FAILED, case.state](case)
     lost = ProviderDisputed(
@@ -296,6 +298,10 @@ def _returned(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
     )
     case.told = replace(case.told, dispute=lost)
     LATE[Word.DISPUTE_LOST, case.state](case)
+    failed = PaymentFailed(
+        order_id=case.payment.order_id, missing_minor=lost.amount_minor, currency=lost.currency, reason=lost.reason
+    )
+    case.said.append(failed)
     return case.said
 
 
