@@ -167,7 +167,7 @@ def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
         kept = [one for one in made if one["captured_minor"] > one["refunded_minor"]]
         if len(kept) > 1 and not ours[order.id].per_shipment:
             yield f"order {order.id} was charged twice: {kept}"
-        if any(one["status"] == "pending" or open_minor(one) for one in made):
+        if any(one["status"] == "pending" or one["open_minor"] for one in made):
             yield f"order {order.id} is {order.state} and its money is not decided: {made}"
         captured = sum(one["captured_minor"] for one in made)
         refunded = sum(one["refunded_minor"] for one in made)
@@ -180,7 +180,7 @@ def money_is_where_the_order_says(cluster: Cluster) -> Iterator[str]:
             if refunded != order.refunded_minor - waived:
                 yield f"order {order.id} says refunded {order.refunded_minor}, the provider {refunded}"
     for reference, made in by_order.items():
-        if any(one["captured_minor"] != one["refunded_minor"] or open_minor(one) for one in made):
+        if any(one["captured_minor"] != one["refunded_minor"] or one["open_minor"] for one in made):
             yield f"money without an order {reference}: {made}"
 
 
@@ -206,8 +206,9 @@ def told_of_lost_money(cluster: Cluster) -> dict[str, str]:
 def _paid(cluster: Cluster) -> Iterator[dict[str, Any]]:
     """What the provider and the bank did."""
     for payment in cluster.provider.books()["payments"]:
-        yield {**payment, "taken_back_minor": 0}
-    yield from cluster.bank.payments.values()
+        yield {**payment, "taken_back_minor": 0, "open_minor": open_minor(payment)}
+    for payment in cluster.bank.payments.values():
+        yield {**payment, "open_minor": 0}
 
 
 def our_books_are_the_providers(cluster: Cluster) -> Iterator[str]:
