@@ -136,7 +136,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     inventory.CommitStock: (inventory.StockCommitted, inventory.StockGone),
     payment.AuthorizePayment: (payment.PaymentAuthorized, payment.PaymentDeclined, payment.PaymentPending),
     payment.ReleasePayment: (payment.PaymentReleased,),
-    payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused),
+    payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused, payment.RefundPending),
     fulfillment.RequestFulfillment: (fulfillment.FulfillmentRequested,),
     shortage.WithdrawUnits: (shortage.UnitsWithdrawn, shortage.WithdrawRefused),
     shortage.TakeBackStock: (shortage.StockTakenBack,),

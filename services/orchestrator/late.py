@@ -31,6 +31,7 @@ from contracts.payment import (
     PaymentRefunded,
     PaymentRefundRefused,
     PaymentReleased,
+    RefundPending,
 )
 from contracts.shortage import (
     AlternativesOffered,
@@ -105,6 +106,7 @@ LATE_REFUND = Answers(
             RefundAbandoned,
             PaymentRefunded,
             PaymentRefundRefused,
+            RefundPending,  # heard after what it announced
             RefundSettled,
             CommandWithdrawn,
             KeyReused,
@@ -129,6 +131,7 @@ LATE_SETTLEMENT = Answers(
         LinesSettled,
         PaymentRefunded,
         PaymentRefundRefused,  # asked again until its patience is gone, then the run is stuck and visible
+        RefundPending,
         RefundSettled,
         FulfillmentRequested,
         CommandWithdrawn,

@@ -18,10 +18,12 @@ from contracts.payment import (
     ProviderNotified,
     ReceiveWebhook,
     RefundPayment,
+    RefundPending,
     ReleasePayment,
 )
 from contracts.story import StoryFact
 from services.payment import decisions, disputes, webhook
+from services.payment.banking import payouts
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
@@ -180,7 +182,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
     )
     def refund_payment(
         command: RefundPayment, rows: Rows, moment: Moment
-    ) -> PaymentRefundRefused | list[Answer | PaymentRefunded | PaymentRefundRefused]:
+    ) -> PaymentRefundRefused | list[Answer | Refunding | RefundPending | StoryFact]:
         """Part or all of what was captured, once per refund id."""
         stored, refund = rows.get(PAYMENTS, command.order_id), rows.get(REFUNDS, command.refund_id)
         if stored is None:
@@ -192,6 +194,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
             decisions.refund_again(case, refund)
         else:
             LATE[Word.REFUND, case.state](case)
+            payouts.tell_it_takes_days(case)
         return case.said
 
     @payment.hears(

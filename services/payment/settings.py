@@ -72,6 +72,8 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
     pending_wait_s_by_method: str = ""
     """Exceptions, as ``transfer=432000,bnpl=259200``; these two have those days unless it says otherwise."""
+    refund_pending_wait_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5 * 86_400.0
+    """How long a refund by transfer may take until a statement shows it."""
     tariffs: str = ""
     """What providers take for a payment, in hundredths of a percent and minor units: ``sandbox=140+25,other=290``."""
 
@@ -114,6 +116,7 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
         policy = PaymentPolicy(
             pending_wait_s={**DAYS_TO_PAY, **self.waits},
             pending_wait_else_s=self.pending_wait_s,
+            refund_pending_wait_s=self.refund_pending_wait_s,
             attempt_overdue_s=self.attempt_overdue_s,
             webhook_url=self.webhook_url,
             provider=self.names[0],

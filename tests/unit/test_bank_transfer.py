@@ -9,9 +9,11 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentPending,
     PaymentRefunded,
+    PaymentRefundRefused,
     PaymentReleased,
     ProviderAnswered,
     RefundPayment,
+    RefundPending,
     ReleasePayment,
 )
 from contracts.statement import AssignEntry, DismissEntry, SendBackEntry
@@ -190,7 +192,8 @@ async def test_a_refund_is_done_when_a_statement_shows_it(till: BankTill) -> Non
     await till.states(till.booked(await till.ordered(ORDER, AUTHORIZE)))
     await till.hears(refund(), keys=[REFUND])
     await till.works()
-    assert till.answer(REFUND) is None
+    days = 5 * 86_400.0
+    assert till.answers(REFUND) == [RefundPending(order_id=ORDER, refund_id=UUID(int=1), wait_s=days)]
     await till.passes(hours=1)
     assert till.attempts(ORDER)[-1].state is AttemptState.UNKNOWN
     (wrong,) = await till.states(till.booked(end_to_end_id=payout(till), amount_minor=-399))
@@ -203,6 +206,14 @@ async def test_a_refund_is_done_when_a_statement_shows_it(till: BankTill) -> Non
     assert till.store.due == {}
     twice, back = await till.states(till.booked(payout(till), -400), till.booked(payout(till), 400))
     assert (twice.outcome, back.outcome, back.state) == ("paid_out_twice", "payout_returned", EntryState.OPEN)
+
+
+async def test_a_refund_that_is_refused_is_not_announced(till: BankTill) -> None:
+    await till.states(till.booked(await till.ordered(ORDER, AUTHORIZE)))
+    await till.hears(refund(1001), keys=[REFUND])
+    refused = PaymentRefundRefused(order_id=ORDER, refund_id=UUID(int=1), reason="above_captured")
+    assert till.answers(REFUND) == [refused]
+    assert "payment.refund_pending" not in till.story()
 
 
 async def test_a_statement_may_overtake_the_worker(till: BankTill) -> None:
@@ -228,6 +239,7 @@ async def test_a_card_is_paid_out_by_its_provider_and_has_no_reference() -> None
     await authorized(till)
     await till.hears(refund(), keys=[REFUND])
     assert till.store.rows(QUOTED) == []
+    assert not any(isinstance(said, RefundPending) for said in till.answers(REFUND))
 
 
 # -- what a person decides ---------------------------------------------------------------------------------------------

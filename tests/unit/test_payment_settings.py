@@ -35,6 +35,8 @@ def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = load(monkeypatch, **SANDBOX, PENDING_WAIT_S_BY_METHOD="bnpl=60").policy()
     waits = [policy.pending_wait(method) for method in ("card", "bnpl", "transfer")]
     assert waits == [900.0, 60.0, 432_000.0]
+    assert policy.refund_pending_wait_s == 432_000.0
+    assert load(monkeypatch, **SANDBOX, REFUND_PENDING_WAIT_S="60").policy().refund_pending_wait_s == 60.0
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,8 @@ def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
         ({**SANDBOX, "PAYMENT_METHODS": "card=stripe"}, "PAYMENT_METHODS names"),
         ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=soon"}, "soon"),
         ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=0"}, "above zero"),
+        ({**SANDBOX, "REFUND_PENDING_WAIT_S": "0"}, "greater than 0"),
+        ({**SANDBOX, "REFUND_PENDING_WAIT_S": "inf"}, "finite"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,soon"}, "soon"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,0"}, "above zero"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "nan"}, "above zero"),
