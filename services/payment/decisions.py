@@ -32,6 +32,7 @@ from services.payment.domain import (
     named,
 )
 from services.payment.ledger import EntryKind
+from services.payment.refusing import refuse
 from services.payment.tables import AUTHORIZATIONS
 from shared.frozen import replace
 
@@ -222,24 +223,15 @@ def void_impossible(case: Case, status: str) -> None:
 
 
 def refund_impossible(case: Case, refund: Refund, status: str) -> None:
-    payment = case.payment
     own = not refund.command_key
     if own and status == "refunded":  # given back by another hand, the provider's desk: it is free all the same
         refund_done(case, refund)
         return
-    refusal = named(case.told.reason, "refused_by_provider")
-    case.rows.put(replace(refund, state=REFUND.to(refund.state, "refuse"), refusal=refusal))
-    case.set(refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor)
-    case.book(EntryKind.REFUND_REFUSED, refund.amount_minor, refund.refund_id)
-    case.tell("refund_refused", reason=refusal, detail=case.money(refund.amount_minor))
+    refuse(case, refund, named(case.told.reason, "refused_by_provider"))
     if own:
         _try_anew_later(case)
-        return
-    case.answer(
-        refund.command_key,
-        PaymentRefundRefused(order_id=payment.order_id, refund_id=refund.refund_id, reason=refusal),
-    )
-    _go_on_giving_back(case)
+    else:
+        _go_on_giving_back(case)
 
 
 def refund_done(case: Case, refund: Refund) -> None:

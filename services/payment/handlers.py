@@ -208,6 +208,9 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         if stored is None or attempt is None:
             return []
         case = Case(stored, rows, moment, policy, Told(attempt=attempt))
+        if payouts.is_called_off(attempt, rows):
+            case.learn(attempt, payouts.CALLED_OFF)
+            return case.said
         match attempt.state:
             case AttemptState.CALLING | AttemptState.UNKNOWN if moment.now >= attempt.next_at:
                 case.ask_again(attempt)

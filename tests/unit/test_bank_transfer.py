@@ -34,6 +34,7 @@ from services.payment.provider.port import (
 )
 from services.payment.tables import CHARGEBACKS, REFUNDS, TRANSFERS
 from tests.support.bank import BankTill
+from tests.support.books import ledger_is_wrong
 
 ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)
 AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
@@ -345,3 +346,53 @@ async def test_called_back_twice_is_for_a_person(till: BankTill) -> None:
     (again,) = await till.states(till.booked(reference, -1000, reversal=True))
     assert (again.outcome, again.state) == ("unexpected", EntryState.OPEN)
     assert till.payment(ORDER).disputed_minor == 1000
+
+
+async def test_what_was_to_be_paid_out_of_a_transfer_called_back_does_not_leave(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.hears(refund(), keys=[REFUND])
+    await till.works()
+    out = payout(till)
+    await till.states(till.booked(reference, -1000, reversal=True))
+    refused = PaymentRefundRefused(order_id=ORDER, refund_id=UUID(int=1), reason="transfer_returned")
+    assert till.answer(REFUND) == refused
+    (row,) = till.store.rows(REFUNDS)
+    assert (row.state, row.refusal) == ("refused", "transfer_returned")
+    payment = till.payment(ORDER)
+    assert (payment.state, payment.refund_reserved_minor, payment.disputed_minor) == (PaymentState.CAPTURED, 0, 1000)
+    kinds = [row.kind for row in till.store.rows(TRANSFERS)]
+    assert kinds == ["capture", "refund_reserved", "chargeback", "refund_refused"]
+    assert list(ledger_is_wrong(till.store)) == []
+    assert till.story()[-1] == "payment.refund_refused"
+    await till.passes(minutes=10)
+    assert till.attempts(ORDER)[-1].state is AttemptState.KNOWN and till.store.due == {}  # nobody asks any more
+    (left,) = await till.states(till.booked(out, -400))  # it had left all the same
+    assert (left.outcome, left.state, left.order_id) == ("paid_out_twice", EntryState.OPEN, ORDER)
+    assert till.payment(ORDER) == payment and till.story()[-1] == "payment.transfer_unmatched"
+
+
+async def test_a_transfer_called_back_while_it_is_given_back_is_free(till: BankTill) -> None:
+    """The release's own payout: the customer has the money, so whoever waits for the release is answered."""
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.hears(ReleasePayment(order_id=ORDER, reason="cancelled"), keys=[RELEASE])
+    await till.works()
+    assert till.answer(RELEASE) is None
+    (back,) = await till.states(till.booked(reference, -1000, reversal=True))
+    assert (back.outcome, till.answer(RELEASE)) == ("transfer_returned", RELEASED)
+    payment = till.payment(ORDER)
+    assert (payment.state, payment.refunded_minor, payment.disputed_minor) == (PaymentState.RETURNED, 0, 1000)
+    await till.passes(minutes=10)
+    assert [row.state for row in till.store.rows(REFUNDS)] == ["refused"] and till.store.due == {}
+    assert list(ledger_is_wrong(till.store)) == []
+
+
+async def test_what_was_paid_out_already_is_not_called_off(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.hears(refund(), keys=[REFUND])
+    await till.states(till.booked(payout(till), -400))
+    await till.states(till.booked(reference, -1000, reversal=True))
+    assert till.answer(REFUND) == PaymentRefunded(order_id=ORDER, refund_id=UUID(int=1))
+    assert [row.state for row in till.store.rows(REFUNDS)] == ["refunded"]

@@ -12,12 +12,14 @@ from contracts.payment import (
     DisputeOutcome,
     PaymentAuthorized,
     PaymentRefunded,
+    PaymentRefundRefused,
     PaymentReleased,
     ProviderDisputed,
 )
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
 from services.payment import decisions
+from services.payment.banking import payouts
 from services.payment.banking.entries import (
     ENTRY,
     Entry,
@@ -52,7 +54,7 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | StoryFact
+Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | PaymentRefundRefused | StoryFact
 Act = Callable[[Quoted, Entry, Rows, Moment, PaymentPolicy], list[Says]]
 
 
@@ -172,6 +174,7 @@ def _behind(command: BookStatement, rows: Rows) -> Iterable[Need]:
         Need.of(REFUNDS, "refund_id", *(one.refund_id for one in quoted)),
         Need.of(ENTRIES, "id", *(one.entry_id for one in quoted)),
         Need.of(CHARGEBACKS, "id", *_chargebacks(command, rows)),
+        Need.of(REFUNDS, "order_id", *_taken_back(command, rows)),
     ]
 
 
@@ -182,6 +185,13 @@ def _chargebacks(command: BookStatement, rows: Rows) -> Iterator[UUID]:
             quoted = rows.get(QUOTED, name)
             if quoted is not None and quoted.order_id is not None:
                 yield chargeback_id(quoted.order_id, str(entry_id(command.account, told.bank_reference)))
+
+
+def _taken_back(command: BookStatement, rows: Rows) -> Iterator[UUID | None]:
+    """Orders whose money is said to be taken back: their refunds must not leave."""
+    for told in command.entries:
+        if flow_of(told.amount_minor, told.reversal) is Flow.TAKEN_BACK:
+            yield from (quoted.order_id for name in _names(told) if (quoted := rows.get(QUOTED, name)))
 
 
 def _names(told: BookedEntry) -> tuple[str, ...]:
@@ -296,6 +306,7 @@ def _returned(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
     )
     case.told = replace(case.told, dispute=lost)
     LATE[Word.DISPUTE_LOST, case.state](case)
+    payouts.call_off(case)
     return case.said
 
 
