@@ -343,6 +343,7 @@ class PaymentPolicy:
     """A call this old is taken for dead; longer than the effect's own timeout, so that a live one is rarely doubled."""
     schedule_s: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0)
     """Delays before an unknown outcome is asked for again; the last one repeats for ever, for money is at stake."""
+    refund_tries: int = 3  # of a refusal that may pass; retrying.py
     webhook_url: str = ""
     provider: str = "sandbox"
     """Who moves the money of every method that `providers` does not name."""

@@ -22,7 +22,7 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.story import StoryFact
-from services.payment import decisions, disputes, webhook
+from services.payment import decisions, disputes, retrying, webhook
 from services.payment.banking import payouts
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
@@ -51,7 +51,7 @@ from shared.table import Need
 from shared.working_set import Rows
 
 Outcome = PaymentAuthorized | PaymentDeclined | PaymentPending | PaymentReleased
-Refunding = PaymentRefunded | PaymentRefundRefused
+Refunding = PaymentRefunded | PaymentRefundRefused | RefundPending
 
 
 def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None = None) -> Consumer:
@@ -182,7 +182,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
     )
     def refund_payment(
         command: RefundPayment, rows: Rows, moment: Moment
-    ) -> PaymentRefundRefused | list[Answer | Refunding | RefundPending | StoryFact]:
+    ) -> PaymentRefundRefused | list[Answer | Refunding | StoryFact]:
         """Part or all of what was captured, once per refund id."""
         stored, refund = rows.get(PAYMENTS, command.order_id), rows.get(REFUNDS, command.refund_id)
         if stored is None:
@@ -334,7 +334,8 @@ def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> No
     refund = case.rows.get(REFUNDS, attempt.refund_id)
     assert refund is not None
     if told.outcome == IMPOSSIBLE:
-        decisions.refund_impossible(case, refund, told.status)
+        if not retrying.waits_to_try_anew(case, refund, attempt):
+            decisions.refund_impossible(case, refund, told.status)
     elif told.outcome == Word.REFUNDED:
         decisions.refund_done(case, refund)
     else:
@@ -352,7 +353,9 @@ ANSWERED: Final = {
 
 
 def _try_anew(case: Case, attempt: Attempt) -> None:
-    """Our own void or refund was refused by name a while ago, and the money is still not free."""
+    """A refund that may succeed now; or our own void or refund was refused by name, and the money is still not free."""
+    if retrying.tries_anew(case, attempt):
+        return
     match case.state:
         case PaymentState.VOIDING if attempt.kind is AttemptKind.VOID:
             case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
