@@ -94,6 +94,14 @@ class PaymentRefundRefused(Reply, topic="payment.payment_refund_refused"):
     reason: Reference
 
 
+class RefundPending(Reply, topic="payment.refund_pending", interim=True):
+    """It goes out by transfer: done when a statement shows it, which should be within `wait_s` seconds from now."""
+
+    order_id: UUID
+    refund_id: UUID
+    wait_s: Annotated[float, Field(gt=0)]
+
+
 class ProviderAnswered(Local, topic="payment.provider_answered", heard_by="payment"):
     """What an effect learned about its attempt."""
 

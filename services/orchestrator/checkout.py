@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from contracts.checkout import CheckoutRefused, PaymentToken
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
@@ -40,11 +40,8 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.values import Address, Destination, Pick, SkuQuantity, Wait
-from services.orchestrator.saga import Phase, RunState, Saga, Step, Together
+from services.orchestrator.saga import GRACE_S, Phase, RunState, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
-
-GRACE_S: Final = 60.0
-"""How long past the hold the run waits for `ReservationExpired` before it gives up by itself."""
 
 
 class Checkout(RunState):

@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.payment import ProviderAnswered
-from services.payment import decisions, holding, refunding
+from services.payment import decisions, holding, refunding, retrying
 from services.payment.case import Case, Contradiction
 from services.payment.domain import (
     ENDED,
@@ -11,8 +11,6 @@ from services.payment.domain import (
     Attempt,
     AttemptKind,
     PaymentState,
-    Refund,
-    RefundState,
     Word,
     confirm_id,
 )
@@ -87,18 +85,12 @@ ANSWERED: Final = {
 
 def try_anew(case: Case, attempt: Attempt) -> None:
     """Our own void or refund was refused by name a while ago, and the money is still not free."""
+    if retrying.tries_anew(case, attempt):
+        return
     match case.state:
         case PaymentState.VOIDING if attempt.kind is AttemptKind.VOID:
             case.open_attempt(AttemptKind.VOID, decisions.open_minor(case.payment))
         case _ if case.payment.call_id == attempt.id:
             holding.let_go_anew(case)
-        case _ if (refund := _asked_still(case, attempt)) is not None:
-            refunding.part_anew(case, attempt, refund)
         case PaymentState.RETURNING if attempt.kind is AttemptKind.REFUND:
             decisions.give_back(case)
-
-
-def _asked_still(case: Case, attempt: Attempt) -> Refund | None:
-    """The refund of such an attempt, where it was not given up."""
-    refund = None if attempt.refund_id is None else case.rows.get(REFUNDS, attempt.refund_id)
-    return refund if refund is not None and refund.state is RefundState.ASKED else None

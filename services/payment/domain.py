@@ -408,10 +408,13 @@ class PaymentPolicy:
     pending_wait_s: Mapping[str, float] = field(default_factory=lambda: {"transfer": 5 * 86_400.0})
     """How long to wait for a provider that says later, by payment method."""
     pending_wait_else_s: float = 900.0
+    refund_pending_wait_s: float = 5 * 86_400.0
+    """How long a refund by transfer may take until a statement shows it; longer is for a person."""
     attempt_overdue_s: float = 30.0
     """A call this old is taken for dead; longer than the effect's own timeout, so that a live one is rarely doubled."""
     schedule_s: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0)
     """Delays before an unknown outcome is asked for again; the last one repeats for ever, for money is at stake."""
+    refund_tries: int = 3  # of a refusal that may pass; retrying.py
     webhook_url: str = ""
     provider: str = "sandbox"
     """Who moves the money of every method that `providers` does not name."""

@@ -20,11 +20,13 @@ from contracts.payment import (
     ProviderNotified,
     ReceiveWebhook,
     RefundPayment,
+    RefundPending,
     ReleasePayment,
 )
 from contracts.story import StoryFact
 from services.payment import disputes, holding, refunding, webhook
 from services.payment.answers import ANSWERED, try_anew
+from services.payment.banking import payouts
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
@@ -53,7 +55,7 @@ from shared.table import Need
 from shared.working_set import Rows
 
 Outcome = PaymentAuthorized | PaymentDeclined | PaymentFailed | PaymentPending | PaymentReleased
-Refunding = PaymentRefunded | PaymentRefundRefused
+Refunding = PaymentRefunded | PaymentRefundRefused | RefundPending
 
 
 def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None = None) -> Consumer:
@@ -187,7 +189,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
     )
     def refund_payment(
         command: RefundPayment, rows: Rows, moment: Moment
-    ) -> PaymentRefundRefused | list[Answer | PaymentRefunded | PaymentRefundRefused]:
+    ) -> PaymentRefundRefused | list[Answer | Refunding | StoryFact]:
         """Part or all of what was captured, once per refund id."""
         stored, refund = rows.get(PAYMENTS, command.order_id), rows.get(REFUNDS, command.refund_id)
         if stored is None:
@@ -199,6 +201,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
             refunding.again(case, refund)
         else:
             LATE[Word.REFUND, case.state](case)
+            payouts.tell_it_takes_days(case)
         return case.said
 
     @payment.hears(CaptureDue, needs=lambda due: [Need.of(PAYMENTS, "order_id", due.order_id)])
@@ -232,6 +235,9 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         if stored is None or attempt is None:
             return []
         case = Case(stored, rows, moment, policy, Told(attempt=attempt))
+        if payouts.is_called_off(attempt, rows):
+            case.learn(attempt, payouts.CALLED_OFF)
+            return case.said
         match attempt.state:
             case AttemptState.CALLING | AttemptState.UNKNOWN if moment.now >= attempt.next_at:
                 case.ask_again(attempt)

@@ -3,9 +3,11 @@
 from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment
 from services.payment.case import Case
 from services.payment.decisions import go_on_giving_back, try_anew_later
-from services.payment.domain import REFUND, Attempt, AttemptKind, Refund, RefundState, named
+from services.payment.domain import REFUND, Refund, RefundState, named
 from services.payment.ledger import EntryKind
-from services.payment.refund_parts import parts_of, reserve, unreserved
+from services.payment.refund_parts import parts_of, reserve
+from services.payment.refusing import refuse as give_up
+from services.payment.retrying import REFUSED, waits_to_try_anew
 from shared.frozen import replace
 
 # -- asked for -----------------------------------------------------------------------------------------------------
@@ -81,38 +83,19 @@ def done(case: Case, refund: Refund) -> None:
 
 
 def impossible(case: Case, refund: Refund, status: str) -> None:
-    """Refused by name. A part of a refund whose other parts may be done already is not given up: it is tried anew."""
+    """Refused by name. What may pass is tried anew; a part, whose other parts may be done already, is not given up."""
+    attempt = case.told.attempt
+    assert attempt is not None  # only its answer leads here
     own = not refund.command_key
     if own and status == "refunded":  # given back by another hand, the provider's desk: it is free all the same
         done(case, refund)
-        return
-    refusal = named(case.told.reason, "refused_by_provider")
-    case.tell("refund_refused", reason=refusal, detail=case.money(refund.amount_minor))
-    if not own and len(parts_of(case, refund.part_of)) > 1:
+    elif not own and len(parts_of(case, refund.part_of)) > 1:
+        refusal = named(case.told.reason, REFUSED)
+        case.tell("refund_refused", reason=refusal, detail=case.money(refund.amount_minor))
         try_anew_later(case)
-        return
-    payment, attempt = case.payment, case.told.attempt
-    assert attempt is not None  # only its answer leads here
-    case.rows.put(replace(refund, state=REFUND.to(refund.state, "refuse"), refusal=refusal))
-    case.set(
-        refund_reserved_minor=payment.refund_reserved_minor - refund.returned_minor,
-        waived_minor=payment.waived_minor - refund.waived_minor,  # to be taken after all
-        earlier=unreserved(payment, attempt.provider_payment_id, refund.returned_minor),
-    )
-    case.book(EntryKind.REFUND_REFUSED, refund.returned_minor, refund.refund_id)
-    if own:
-        try_anew_later(case)
-        return
-    refused = PaymentRefundRefused(order_id=payment.order_id, refund_id=refund.refund_id, reason=refusal)
-    case.answer(refund.command_key, refused)
-    go_on_giving_back(case)
-
-
-def part_anew(case: Case, attempt: Attempt, refund: Refund) -> None:
-    """A part that was refused a while ago."""
-    case.open_attempt(
-        AttemptKind.REFUND,
-        refund.returned_minor,
-        refund_id=refund.refund_id,
-        provider_payment_id=attempt.provider_payment_id,
-    )
+    elif not waits_to_try_anew(case, refund, attempt):
+        give_up(case, refund, named(case.told.reason, REFUSED))
+        if own:
+            try_anew_later(case)
+        else:
+            go_on_giving_back(case)

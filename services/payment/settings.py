@@ -10,6 +10,7 @@ from services.payment.domain import HOLD_FOR_S, HOLD_MARGIN_S, PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
+from services.payment.retrying import MOST_TRIES
 from services.payment.settlement.comparing import GRACE_DAYS, tariffs_of
 from shared.settings import ServiceSettings, Settings
 
@@ -82,6 +83,10 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
     pending_wait_s_by_method: str = ""
     """Exceptions, as ``transfer=432000,bnpl=259200``; these two have those days unless it says otherwise."""
+    refund_pending_wait_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5 * 86_400.0
+    """How long a refund by transfer may take until a statement shows it."""
+    refund_tries: Annotated[int, Field(ge=1, le=MOST_TRIES)] = 3
+    """How often a refund is asked of a provider that refuses it for a reason that may pass."""
     tariffs: str = ""
     """What providers take for a payment, in hundredths of a percent and minor units: ``sandbox=140+25,other=290``."""
 
@@ -124,6 +129,8 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
         policy = PaymentPolicy(
             pending_wait_s={**DAYS_TO_PAY, **self.waits},
             pending_wait_else_s=self.pending_wait_s,
+            refund_pending_wait_s=self.refund_pending_wait_s,
+            refund_tries=self.refund_tries,
             attempt_overdue_s=self.attempt_overdue_s,
             webhook_url=self.webhook_url,
             provider=self.names[0],
