@@ -76,6 +76,7 @@ def test_every_state_of_a_payment_stands_somewhere(state: PaymentState) -> None:
         PaymentState.ASKED: Standing.WAITS,
         PaymentState.PENDING: Standing.WAITS,
         PaymentState.AUTHORIZED: Standing.WAITS,
+        PaymentState.PARTLY_CAPTURED: Standing.WAITS,
         PaymentState.CAPTURED: Standing.SETTLED,
         PaymentState.RETURNING: Standing.GIVEN_BACK,
         PaymentState.RETURNED: Standing.GIVEN_BACK,
