@@ -76,6 +76,17 @@ def test_a_structured_reference_and_several_lines_of_text() -> None:
     assert (booked.entry.reference, booked.entry.remittance) == (REFERENCE, "order of monday")
 
 
+@pytest.mark.parametrize("kind", READERS)
+def test_what_is_longer_than_an_entry_has_room_for_is_cut(kind: str) -> None:
+    line = Line("1.00", "t" * 600, end_to_end="e" * 40, structured="r" * 40, name="n" * 150, iban="i" * 80)
+    text = camt(line) if kind == "camt" else table([line]).replace("r,,", "r," + "e" * 40 + ",")
+    (booked,), found = read(text, kind=kind)
+    said = booked.entry
+    kept = (said.remittance, said.end_to_end_id, said.reference, said.counterparty, said.counterparty_account)
+    assert found.problems.listed == []
+    assert kept == ("t" * 560, "e" * 35, "r" * 35, "n" * 140, "i" * 70)
+
+
 def test_a_reversal_by_its_flag_and_by_its_reason() -> None:
     flagged, returned = Line("-33.90", reversal=True, id="A-1"), Line("-33.90", id="A-2")
     text = camt(flagged).replace(
@@ -223,6 +234,13 @@ def test_ten_million_characters_in_one_line_are_not_kept(kind: str) -> None:
     assert "too long" in reader.found.problems.listed[0].why
 
 
+def test_a_field_is_read_up_to_its_longest() -> None:
+    (booked,), _ = read(camt(Line("1.00", "x" * reading.MAX_FIELD)))
+    assert booked.entry.remittance == "x" * 560
+    ((*_, told),) = why(camt(Line("1.00", "x" * (reading.MAX_FIELD + 1))))
+    assert told == "too long: a field has at most 4,000 characters"
+
+
 def test_ten_million_characters_of_one_tag_are_not_kept() -> None:
     reader = CamtReader()
     reader.take(b"<")
@@ -243,6 +261,15 @@ def test_a_file_has_a_size_and_a_number_of_entries(monkeypatch: pytest.MonkeyPat
     assert "too large" in why(camt(*lines))[0][2]
 
 
+def test_every_transaction_counts_and_so_does_an_entry_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = re.sub("<NtryDtls>.*?</NtryDtls>", "", camt(PAID, Line("1"), Line("2")), flags=re.DOTALL)
+    batch = camt(PAID).replace("  </Stmt>", BATCH.format(amount="15.00"))
+    monkeypatch.setattr(reading, "MAX_ENTRIES", 3)
+    assert (len(entries(bare)), len(entries(batch))) == (3, 3)
+    monkeypatch.setattr(reading, "MAX_ENTRIES", 2)
+    assert "too many entries" in why(bare)[0][2] and "too many entries" in why(batch)[0][2]
+
+
 def test_many_problems_are_counted_and_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problems, "MAX_PROBLEMS", 3)
     _, found = read(camt(*[Line("x")] * 10))
@@ -260,6 +287,7 @@ HEADER = "account,entry,booked_on,amount,currency\n"
         ("", [(0, "", "empty: the first line names the columns")]),
         ("entry,booked_on,amount,currency\n", [(1, "account", "wrong columns: there is no account")]),
         (HEADER.replace("\n", ",colour\n"), [(1, "colour", f"wrong columns: they are {COLUMNS}")]),
+        ('"account\nA,1,2026-03-02,5,EUR\n', [(1, "", "not CSV: unexpected end of data")]),
         (HEADER + "A,1,2026-03-02,5\n", [(2, "", "4 columns where there are 5")]),
         (HEADER + 'A,1,2026-03-02,5,"EUR\n', [(2, "", "not CSV: unexpected end of data")]),
         (HEADER + "A,1,2026-03-02,1.234,EUR\n", [(2, "amount", "EUR has 2 decimals")]),
@@ -282,6 +310,14 @@ def test_a_line_that_is_not_utf_8() -> None:
 def test_semicolons_and_decimal_commas_go_together() -> None:
     text = "\ufeff" + HEADER.replace(",", ";").replace("\n", "\r\n") + "A;1;2026-03-02;-33,9;EUR\r\n"
     assert entries(text, kind="csv") == [(-3390, "EUR", "1")]
+
+
+def test_a_reversal_in_a_table_is_said_in_several_words() -> None:
+    said = {"": False, "0": False, "false": False, "No": False, "1": True, "TRUE": True, "yes": True}
+    rows = "".join(f"A,{number},2026-03-02,1,EUR,{word}\n" for number, word in enumerate(said))
+    booked, found = read(HEADER.replace("\n", ",reversal\n") + rows, kind="csv")
+    assert found.problems.listed == []
+    assert [one.entry.reversal for one in booked] == list(said.values())
 
 
 def test_a_table_is_named_after_its_content() -> None:
