@@ -135,6 +135,21 @@ def test_entries_without_a_name_of_the_banks_are_named_after_their_statement() -
     assert [name for *_, name in entries(camt(Line("1", id="X"), Line("2", id="X")))] == ["X", "X (2)"]
 
 
+def test_a_long_name_is_cut_where_it_always_was() -> None:
+    """An entry is known again by its name: cut elsewhere, what was booked once would be booked again."""
+    named = camt(Line("1.00", id="n" * 80), account="a" * 80, statement="s" * 80)
+    (booked,), _ = read(named)
+    assert (booked.account, booked.statement, booked.entry.bank_reference) == ("a" * 70, "s" * 70, "n" * 70)
+    unnamed = re.sub("<AcctSvcrRef>.*?</AcctSvcrRef>", "", named).replace("<NtryRef>1<", f"<NtryRef>{'1' * 40}<")
+    (booked,), _ = read(unnamed.replace("s" * 80, "s"))
+    assert booked.entry.bank_reference == "s/" + "1" * 35
+    (first, _), _ = read(camt().replace("  </Stmt>", BATCH.format(amount="15.00").replace("T-1", "t" * 50)))
+    assert first.entry.bank_reference == "B-1/" + "t" * 40
+    head, row = "account,entry,booked_on,amount,currency,statement", ["a" * 80, "n" * 110, "2026-03-02", "1", "EUR"]
+    (booked,), _ = read(f"{head}\n{','.join([*row, 's' * 80])}", kind="csv")
+    assert (booked.account, booked.statement, booked.entry.bank_reference) == ("a" * 70, "s" * 70, "n" * 100)
+
+
 def test_a_foreign_namespace_says_nothing_of_ours() -> None:
     more = '<x:Amt xmlns:x="urn:bank" Ccy="EUR">99.00</x:Amt><SplmtryData><Envlp><Sts>PDNG</Sts></Envlp></SplmtryData>'
     text = camt(PAID).replace("<BookgDt>", more + "<BookgDt>")
@@ -159,8 +174,11 @@ def test_broken_in_the_middle_is_named_by_line_and_element() -> None:
     assert line == half.count("\n") + 1
     assert place.startswith("Document/BkToCstmrStmt/Stmt/Ntry/AcctSvcrRef, column ")
     assert what.startswith("not well-formed: no element found")
-    ((line, _, what),) = why(text.replace("</NtryDtls>", "</NtryDtl>", 1))
-    assert (line, what) == (text[: text.index("</NtryDtls>")].count("\n") + 1, "not well-formed: mismatched tag")
+    before, tag, _ = text.partition("</NtryDtls>")
+    ((line, place, what),) = why(text.replace(tag, "</NtryDtl>", 1))
+    assert (line, what) == (before.count("\n") + 1, "not well-formed: mismatched tag")
+    column = len(before) - before.rindex("\n") + len("</")  # where the name begins, the first of a line being 1
+    assert place == f"Document/BkToCstmrStmt/Stmt/Ntry/NtryDtls, column {column}"
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE Document [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>
