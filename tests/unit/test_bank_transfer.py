@@ -183,6 +183,14 @@ async def test_taken_back_before_it_came_is_for_a_person(till: BankTill) -> None
     assert till.payment(ORDER).state is PaymentState.PENDING
 
 
+async def test_taken_back_in_part_is_for_a_person(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    (entry,) = await till.states(till.booked(reference, -900, reversal=True))
+    assert (entry.outcome, entry.state) == ("too_little", EntryState.OPEN)
+    assert till.store.rows(CHARGEBACKS) == []
+
+
 # -- refunds -----------------------------------------------------------------------------------------------------------
 
 

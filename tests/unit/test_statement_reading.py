@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from services.payment.banking import reading
-from services.payment.banking.camt import CamtReader
+from services.payment.banking.camt import MAX_DEPTH, MAX_VALUES, CamtReader
 from services.payment.banking.columns import MORE, NEEDED, ColumnsReader
 from services.payment.banking.reading import Booked, Broken, Found, Reader
 from shared import problems
@@ -211,6 +211,14 @@ def test_what_is_no_statement_is_refused(text: str, what: str) -> None:
     assert told.startswith(what)
 
 
+def test_elements_stand_in_each_other_to_a_depth() -> None:
+    def nested(times: int) -> str:
+        return camt(PAID).replace("<Acct>", "<x>" * times + "</x>" * times + "<Acct>")
+
+    assert len(entries(nested(MAX_DEPTH - 3))) == 1
+    assert [what for *_, what in why(nested(MAX_DEPTH - 2))] == ["too deep"]
+
+
 @pytest.mark.parametrize(
     ("change", "place", "what"),
     [
@@ -257,6 +265,13 @@ def test_a_field_is_read_up_to_its_longest() -> None:
     assert booked.entry.remittance == "x" * 560
     ((*_, told),) = why(camt(Line("1.00", "x" * (reading.MAX_FIELD + 1))))
     assert told == "too long: a field has at most 4,000 characters"
+
+
+def test_of_one_transaction_only_so_many_values_are_kept() -> None:
+    for fill, kept in ((MAX_VALUES - 10, "thanks"), (MAX_VALUES, "")):
+        text = camt(Line("1.00", "thanks")).replace("<RmtInf>", "<Fill>x</Fill>" * fill + "<RmtInf>")
+        (booked,), found = read(text)
+        assert (booked.entry.remittance, booked.entry.amount_minor, found.problems.count) == (kept, 100, 0)
 
 
 def test_ten_million_characters_of_one_tag_are_not_kept() -> None:
