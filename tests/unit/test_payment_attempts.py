@@ -1,4 +1,4 @@
-"""What is left of an attempt when nobody needs it any more: nothing rings for it."""
+"""The timer of an attempt: it rings again while no worker is free, and never once nobody needs the attempt."""
 
 from services.payment.domain import AttemptState
 from tests.support.till import Till
@@ -12,3 +12,15 @@ async def test_nothing_rings_for_an_attempt_that_was_withdrawn_before_its_call()
     await till.hears(release(), keys=[RELEASE])
     assert [attempt.state for attempt in till.attempts(ORDER)] == [AttemptState.WITHDRAWN]
     assert till.store.due == {}
+
+
+async def test_an_attempt_that_no_worker_took_is_guarded_on() -> None:
+    till = Till()
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    first = till.store.next_due()
+    assert first is not None
+    till.now = first
+    await till.rings()
+    again = till.store.next_due()
+    assert again is not None and again > till.now
+    assert [attempt.state for attempt in till.attempts(ORDER)] == [AttemptState.OPEN]

@@ -9,8 +9,18 @@ import pytest
 from contracts.payment import AuthorizePayment, RefundPayment
 from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from services.payment.ledger import Account, EntryKind, Transfer
-from services.payment.settlement.comparing import Tariff, compare, compare_unsettled, pair, signed, tariffs_of
+from services.payment.settlement.comparing import (
+    Found,
+    Tariff,
+    adjusting,
+    compare,
+    compare_unsettled,
+    pair,
+    signed,
+    tariffs_of,
+)
 from services.payment.settlement.lines import (
+    OURS,
     Class,
     Difference,
     DifferenceState,
@@ -298,8 +308,41 @@ def transfer_of(order: UUID) -> Transfer:
     return Transfer(UUID(int=1), order, START, "EUR", *sides, 1000, EntryKind.CAPTURE, "c", "sandbox")
 
 
+@pytest.mark.parametrize(("amount_minor", "entry"), [(999, (EntryKind.SHORTFALL, 1)), (1001, (EntryKind.SURPLUS, 1))])
+def test_a_single_minor_unit_is_a_difference(amount_minor: int, entry: tuple[EntryKind, int]) -> None:
+    (differs,) = compare(line("1", A, amount_minor), transfer_of(A), None)
+    assert (differs.kind, differs.entry, differs.entry_minor) == (Class.AMOUNT, *entry)
+
+
+def test_the_grace_has_passed_when_its_last_day_has() -> None:
+    ours = transfer_of(A)
+    last = ours.occurred_at + timedelta(days=7)
+    assert compare_unsettled(ours, last, 7) == Found(Class.TIMING, 1000, 0, None, 0)
+    assert compare_unsettled(ours, last + timedelta(microseconds=1), 7).kind is Class.MISSING_THERE
+
+
+async def test_a_report_of_two_pages_is_matched_when_its_last_is(till: Till) -> None:
+    await paid(till, A, B)
+    second = dataclasses.replace(line("2", B, 1000, FEE), page=page_key(REPORT, 1))
+    whole = Settlement(REPORT, "sandbox", "two pages", "h", 2, 2, START, version=1)
+    async with till.store.transaction() as tx:
+        await tx.write(Changes(inserts={SETTLEMENTS: [whole], LINES: [line("1", A, 1000, FEE), second]}))
+        await tx.commit()
+    for page, state in ((0, SettlementState.STAGED), (0, SettlementState.STAGED), (1, SettlementState.MATCHED)):
+        await till.hears(MatchSettlement(settlement_id=REPORT, page=page))
+        stands = till.store.row(SETTLEMENTS, REPORT)
+        assert (stands.pages_done, stands.state) == (page + 1, state)
+    assert {row.state for row in till.store.rows(LINES)} == {LineState.MATCHED}
+
+
 def test_signs_and_tariffs() -> None:
-    assert signed(transfer_of(A)) == 1000
+    assert {kind: signed(dataclasses.replace(transfer_of(A), kind=kind)) for kind in OURS.values()} == {
+        EntryKind.CAPTURE: 1000,
+        EntryKind.REFUND: -1000,
+        EntryKind.CHARGEBACK: -1000,
+        EntryKind.CHARGEBACK_REVERSED: 1000,
+    }
+    assert [adjusting(0), Tariff(4_999).fee(1), Tariff(5_000).fee(1)] == [(None, 0), 0, 1]
     assert tariffs_of("sandbox=140+25, other=290") == {"sandbox": Tariff(140, 25), "other": Tariff(290)}
     for wrong in ("sandbox", "=140", "sandbox=x"):
         with pytest.raises(ValueError):
