@@ -24,3 +24,16 @@ async def test_an_attempt_that_no_worker_took_is_guarded_on() -> None:
     again = till.store.next_due()
     assert again is not None and again > till.now
     assert [attempt.state for attempt in till.attempts(ORDER)] == [AttemptState.OPEN]
+
+
+async def test_a_call_that_nobody_answered_is_asked_again_under_a_guard() -> None:
+    till = Till()
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    await till.takes()  # and the worker dies
+    first = till.store.next_due()
+    assert first is not None
+    till.now = first
+    await till.rings()
+    (attempt,) = till.attempts(ORDER)
+    assert (attempt.state, attempt.tries, attempt.next_at > till.now) == (AttemptState.OPEN, 1, True)
+    assert till.store.next_due() == attempt.next_at
