@@ -11,18 +11,9 @@ from contracts.payment import AttemptOverdue, CaptureDue, ProviderDisputed, Refu
 from contracts.story import StoryFact
 from services.payment.banking.entries import Purpose, Quoted
 from services.payment.creditor_reference import is_reference, reference_of
-from services.payment.domain import (
-    ATTEMPT,
-    FIRST,
-    PAYMENT,
-    Attempt,
-    AttemptKind,
-    AttemptState,
-    Payment,
-    PaymentPolicy,
-    PaymentState,
-)
+from services.payment.domain import ATTEMPT, FIRST, PAYMENT, Attempt, AttemptKind, AttemptState, Payment, PaymentState
 from services.payment.ledger import EntryKind, transfer
+from services.payment.policy import PaymentPolicy
 from shared.consumer import Answer, Moment
 from shared.frozen import replace
 from shared.working_set import Rows

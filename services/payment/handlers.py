@@ -39,13 +39,13 @@ from services.payment.domain import (
     AttemptKind,
     AttemptState,
     Payment,
-    PaymentPolicy,
     PaymentState,
     Word,
     chargeback_id,
     confirm_id,
 )
 from services.payment.late import LATE
+from services.payment.policy import PaymentPolicy
 from services.payment.provider.port import Notices
 from services.payment.settlement.handlers import hear_settlements
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS, WEBHOOKS

@@ -52,7 +52,7 @@ def hold(case: Case) -> None:
         case.move("hold", provider_payment_id=id_, held_minor=held_minor)
         case.open_attempt(AttemptKind.CAPTURE, held_minor)
         return
-    lapses = told.capture_before or case.moment.now + timedelta(seconds=case.policy.hold_for_s)
+    lapses = told.capture_before or case.moment.now + timedelta(seconds=case.policy.authorized_for_s)
     case.answer_authorize(PaymentAuthorized(order_id=payment.order_id, captured=False))
     on = "hold again" if payment.captured_minor else "hold"
     case.move(on, provider_payment_id=id_, held_minor=held_minor, capture_before=lapses)
@@ -119,7 +119,7 @@ def decline(case: Case) -> None:
 def _last_call_at(case: Case) -> datetime:
     lapses = case.payment.capture_before
     assert lapses is not None  # kept by whoever learned of the hold
-    return lapses - timedelta(seconds=case.policy.hold_margin_s)
+    return lapses - timedelta(seconds=case.policy.lapse_margin_s)
 
 
 def _lapses_soon(case: Case) -> bool:

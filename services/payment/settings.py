@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from services.payment.domain import HOLD_FOR_S, HOLD_MARGIN_S, PaymentPolicy
+from services.payment.policy import AUTHORIZED_FOR_S, LAPSE_MARGIN_S, PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
@@ -73,9 +73,9 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     lapsing_hold: Literal["capture", "authorize_again"] = "capture"
     """What is done about a hold before it lapses: captured, sent or not; or let go and asked for anew with the same
     token, which the provider must allow to be used again."""
-    hold_for_s: Annotated[float, Field(gt=0)] = HOLD_FOR_S
+    authorized_for_s: Annotated[float, Field(gt=0)] = AUTHORIZED_FOR_S
     """How long a provider holds money for us, where it does not say itself."""
-    hold_margin_s: Annotated[float, Field(ge=0)] = HOLD_MARGIN_S
+    lapse_margin_s: Annotated[float, Field(ge=0)] = LAPSE_MARGIN_S
     """So long before it lapses that is done."""
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
     ask_again_after_s: str = ""
@@ -99,6 +99,8 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
         if self.stripe_api_key and not self.stripe_webhook_secret:
             raise ValueError("STRIPE_WEBHOOK_SECRET is needed with STRIPE_API_KEY: it proves Stripe's events")
         _ = self.waits, self.schedule
+        if self.lapse_margin_s >= self.authorized_for_s:
+            raise ValueError("LAPSE_MARGIN_S is below AUTHORIZED_FOR_S: else every hold lapses at once")
         if strange := set(self.methods.values()) - set(self.names):
             raise ValueError(f"PAYMENT_METHODS names {sorted(strange)}, and there are {list(self.names)}")
         if self.tariffs:
@@ -138,8 +140,8 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
             preparing=preparing,
             per_shipment=frozenset(method.strip() for method in self.capture_per_shipment.split(",") if method.strip()),
             authorize_again=self.lapsing_hold == "authorize_again",
-            hold_for_s=self.hold_for_s,
-            hold_margin_s=self.hold_margin_s,
+            authorized_for_s=self.authorized_for_s,
+            lapse_margin_s=self.lapse_margin_s,
             settled_within_days=self.settled_within_days,
         )
         if self.tariffs:

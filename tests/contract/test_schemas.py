@@ -18,8 +18,8 @@ from contracts.schemas import example_of, schema_of
 from services.fulfillment import handlers as fulfillment
 from services.inventory import handlers as inventory
 from services.order import handlers as order
-from services.payment.domain import PaymentPolicy
 from services.payment.handlers import make_consumer as make_payment
+from services.payment.policy import PaymentPolicy
 from shared.consumer import Consumer
 
 CONSUMERS = (order.consumer, inventory.consumer, make_payment(PaymentPolicy()), fulfillment.consumer)

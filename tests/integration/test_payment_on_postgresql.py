@@ -10,9 +10,9 @@ import pytest
 
 from contracts.message import Message
 from contracts.payment import AuthorizePayment, RefundPayment, ReleasePayment
-from services.payment.domain import PaymentPolicy
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
+from services.payment.policy import PaymentPolicy
 from services.payment.tables import SCHEMA
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers

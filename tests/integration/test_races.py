@@ -20,8 +20,8 @@ from services.orchestrator.handlers import CheckoutPolicy
 from services.orchestrator.handlers import make_consumer as make_orchestrator
 from services.order.domain import OrderPolicy
 from services.order.handlers import make_consumer as make_order
-from services.payment.domain import PaymentPolicy
 from services.payment.handlers import make_consumer as make_payment
+from services.payment.policy import PaymentPolicy
 from services.sandbox.environment import Environment
 from shared.batch import Batches
 from shared.consumer import Consumer

@@ -18,9 +18,9 @@ import pytest
 
 from contracts.message import Message
 from contracts.payment import AuthorizePayment, RefundPayment
-from services.payment.domain import PaymentPolicy
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
+from services.payment.policy import PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.tables import SCHEMA
 from services.sandbox.environment import Environment

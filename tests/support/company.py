@@ -106,7 +106,7 @@ PER_SHIPMENT: Final = frozenset({"bnpl"})
 @cache  # a registration table holds no state; making one costs more than a schedule of the simulator can afford
 def _payment_consumer() -> Consumer:
     from services.payment import handlers
-    from services.payment.domain import PaymentPolicy
+    from services.payment.policy import PaymentPolicy
 
     policy = PaymentPolicy(
         webhook_url="http://payment.test/webhooks", providers={"wire": "bank"}, per_shipment=PER_SHIPMENT

@@ -12,9 +12,10 @@ from uuid import UUID
 from contracts.message import Message
 from contracts.payment import ProviderAnswered
 from contracts.story import StoryFact
-from services.payment.domain import Attempt, Payment, PaymentPolicy
+from services.payment.domain import Attempt, Payment
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
+from services.payment.policy import PaymentPolicy
 from services.payment.provider.port import AuthorizeRequest, Notices, ProviderAnswer
 from services.payment.tables import ATTEMPTS, MACHINES, PAYMENTS, TABLES
 from services.payment.webhook import Notice, told_by

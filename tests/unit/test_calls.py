@@ -9,8 +9,9 @@ import pytest
 
 from contracts.message import Message
 from contracts.payment import AuthorizePayment, ProviderAnswered
-from services.payment.domain import Attempt, AttemptState, PaymentPolicy
+from services.payment.domain import Attempt, AttemptState
 from services.payment.handlers import make_consumer
+from services.payment.policy import PaymentPolicy
 from services.payment.tables import ATTEMPTS, MACHINES, TABLES
 from shared.batch import Batches
 from shared.calls import Calls

@@ -43,10 +43,10 @@ def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_method_may_be_paid_per_shipment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch, **SANDBOX).policy().per_shipment == frozenset()
     policy = load(
-        monkeypatch, **SANDBOX, CAPTURE_PER_SHIPMENT="bnpl, invoice", HOLD_FOR_S="60", HOLD_MARGIN_S="6"
+        monkeypatch, **SANDBOX, CAPTURE_PER_SHIPMENT="bnpl, invoice", AUTHORIZED_FOR_S="60", LAPSE_MARGIN_S="6"
     ).policy()
     assert (policy.per_shipment, policy.authorize_again) == (frozenset({"bnpl", "invoice"}), False)
-    assert (policy.hold_for_s, policy.hold_margin_s) == (60.0, 6.0)
+    assert (policy.authorized_for_s, policy.lapse_margin_s) == (60.0, 6.0)
     assert load(monkeypatch, **SANDBOX, LAPSING_HOLD="authorize_again").policy().authorize_again
 
 
@@ -65,6 +65,7 @@ def test_a_method_may_be_paid_per_shipment(monkeypatch: pytest.MonkeyPatch) -> N
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,soon"}, "soon"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,0"}, "above zero"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "nan"}, "above zero"),
+        ({**SANDBOX, "AUTHORIZED_FOR_S": "60", "LAPSE_MARGIN_S": "60"}, "LAPSE_MARGIN_S"),
         ({**SANDBOX, "LAPSING_HOLD": "hope"}, "authorize_again"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": ","}, "could not convert"),
     ],

@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from contracts.payment import ProviderNotified
-from services.payment.domain import PAYMENT, AttemptState, PaymentPolicy, PaymentState, Word, named
+from services.payment.domain import PAYMENT, AttemptState, PaymentState, Word, named
 from services.payment.late import LATE, ROWS, Row, total
+from services.payment.policy import PaymentPolicy
 from services.payment.provider.port import BadNotice, BadSignature
 from services.payment.provider.sandbox import verify_webhook
 from services.payment.webhook import Notice, told_by

@@ -47,8 +47,9 @@ from services.payment.banking.matching import (
 from services.payment.banking.tables import ENTRIES, QUOTED, STATEMENTS
 from services.payment.case import Case, Told
 from services.payment.creditor_reference import reference_of
-from services.payment.domain import ENDED, PaymentPolicy, Word, chargeback_id
+from services.payment.domain import ENDED, Word, chargeback_id
 from services.payment.late import LATE
+from services.payment.policy import PaymentPolicy
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS
 from shared.consumer import Answer, Consumer, Moment, NotYet
 from shared.frozen import replace

@@ -9,8 +9,8 @@ from uuid import UUID
 from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from contracts.story import StoryFact
 from services.payment.case import Contradiction
-from services.payment.domain import PaymentPolicy
 from services.payment.ledger import EntryKind, Transfer, transfer
+from services.payment.policy import PaymentPolicy
 from services.payment.settlement.comparing import (
     OPPOSITE,
     all_ended,
