@@ -69,7 +69,7 @@ class Cluster:
         self.provider = ScriptedProvider(self.clock)
         self.warehouse = ScriptedWarehouse(self.rng, self.clock)
         self.bank = Bank(self.rng, self.clock, self._show)
-        self.shops = {name: Shop(name, bank=self.bank) for name in script.SHOPS}
+        self.shops = {name: Shop(name, bank=self.bank, provider=self.provider) for name in script.SHOPS}
         self.notices: list[WebhookNotice] = []
         self.tasks: list[Task] = []
         self.words: list[Word] = []

@@ -211,6 +211,9 @@ class Shop:
     bank: Bank | None = None
     calls_back: set[str] = field(default_factory=set)
     """Checkouts whose customer pays by transfer and has it called back."""
+    provider: ScriptedProvider | None = None
+    lapses: dict[str, float] = field(default_factory=dict)
+    """Checkouts whose money is held and let go by the provider, so many seconds after they were confirmed."""
     orders: dict[str, str] = field(default_factory=dict)
     heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     asked: list[Message] = field(default_factory=list)
@@ -233,6 +236,9 @@ class Shop:
             if said["checkout_id"] in self.calls_back:
                 assert self.bank is not None
                 self.bank.calls_back(said["order_id"])
+            if said["checkout_id"] in self.lapses:
+                assert self.provider is not None
+                self.provider.lets_go(said["order_id"], now + timedelta(seconds=self.lapses[said["checkout_id"]]))
         elif envelope.type == OrderShortageEvent.full_type:
             self._answer(said["detail"], said["order_id"], now)
 

@@ -21,10 +21,10 @@ from tests.simulation.script import KINDS
 from tests.simulation.stock import MET, met
 
 CALLED_BACK: Final = {
-    OrderCancelledEvent.full_type: "called back: nothing leaves",
-    OrderPaymentFailedEvent.full_type: "called back: something leaves",
+    OrderCancelledEvent.full_type: "money lost: nothing leaves",
+    OrderPaymentFailedEvent.full_type: "money lost: something leaves",
 }
-"""What a transfer that was called back must come to in some schedule."""
+"""What a transfer that was called back, or a hold that was let go, must come to in some schedule."""
 REPLAY: Final = "python -m tests.simulation --seed {seed} --schedules 1 --trace"
 
 

@@ -80,12 +80,22 @@ def _refunded(method: str = "card") -> Callable[[Plan], None]:
     return kind
 
 
-def _wire(plan: Plan, calls_back: bool = False) -> None:
+def _never_short(plan: Plan) -> Plan:
     """Of what nobody counts too few of: what comes short of a paid order owes a refund, and that is another story."""
     lines = dict(zip(plan.rng.sample(NEVER_SHORT, len(plan.lines)), plan.lines.values(), strict=True))
+    return replace(plan, lines=lines)
+
+
+def _wire(plan: Plan, calls_back: bool = False) -> None:
     if calls_back:
         plan.shop.calls_back.add(plan.checkout_id)
-    replace(plan, lines=lines).place("none", method="wire")
+    _never_short(plan).place("none", method="wire")
+
+
+def _hold_lapses(plan: Plan) -> None:
+    """Before it is sent, in between, or when everything was taken."""
+    plan.shop.lapses[plan.checkout_id] = plan.rng.choice((0.0, 30.0, 900.0, 5_000.0, 100_000.0))
+    _never_short(plan).place(plan.rng.choice(("tok_ok", "tok_ok_capture_timeout_void_error")), method="bnpl")
 
 
 def _wire_called_back(plan: Plan) -> None:
@@ -152,6 +162,8 @@ KINDS: Final[dict[str, Callable[[Plan], None]]] = {
     "per shipment, decided later": _by("bnpl", "tok_pending_then_paid"),
     "per shipment, captures fail": _by("bnpl", "tok_do_then_timeout_capture_timeout_void_error"),
     "per shipment, refunded": _refunded("bnpl"),
+    "per shipment, hold lapses": _hold_lapses,
+    "per shipment, hold lapses again": _hold_lapses,
     "wire": _wire,
     "wire, called back": _wire_called_back,
     "wire, called back again": _wire_called_back,  # twice in this table, like refunds

@@ -43,6 +43,8 @@ class ScriptedProvider:
         self._made = 0
         self._desk = Desk(self._books, self._new_id, settle_after, webhooks_for_all)
         self._notices: list[WebhookNotice] = []
+        self._lapsing: dict[str, datetime] = {}
+        """References of orders whose holds end at an instant."""
 
     async def prepare(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
         raise NothingToPrepare("the scripted provider")
@@ -90,18 +92,23 @@ class ScriptedProvider:
             raise LookupError(payment_id)
         return _notices(self._desk.lapse(payment, self._now()))
 
+    def lets_go(self, reference: str, at: datetime) -> None:
+        """Of what it holds for this order."""
+        self._lapsing[reference] = at
+
     def settle_due(self) -> list[WebhookNotice]:
-        """Settle the scripted pending payments whose time has come, in order of their time."""
+        """Settle the scripted pending payments whose time has come, in order of their time; end holds that lapse."""
         now = self._now()
+        lapsed = [reference for reference, at in self._lapsing.items() if at <= now]
+        self._lapsing = {reference: at for reference, at in self._lapsing.items() if at > now}
+        held = [payment.id for payment in self._books.payments() if payment.reference in lapsed]
         due = [(p.settles_at, p.id, p.token) for p in self._books.settling() if p.settles_at and p.settles_at <= now]
-        return [
-            notice
-            for _, payment_id, token in sorted(due)
-            for notice in self.settle(payment_id, paid=script_of(token).settles_paid is True)
-        ]
+        settled = [self.settle(id_, paid=script_of(token).settles_paid is True) for _, id_, token in sorted(due)]
+        return [notice for told in (*settled, *map(self.lapse, held)) for notice in told]
 
     def next_settlement(self) -> datetime | None:
-        return min((p.settles_at for p in self._books.settling() if p.settles_at is not None), default=None)
+        settling = (p.settles_at for p in self._books.settling() if p.settles_at is not None)
+        return min((*settling, *self._lapsing.values()), default=None)
 
     def take_notices(self) -> list[WebhookNotice]:
         """Notices the calls made since the last asking have caused; a duplicate stands twice."""
