@@ -40,7 +40,8 @@ RARE: Final = "RARE"
 
 MIX: Final[tuple[tuple[str, int, str], ...]] = (
     # what is bought and how it is paid, how often, and how it must end
-    ("tok_ok", 54, "order.confirmed"),
+    ("tok_ok", 46, "order.confirmed"),
+    ("per shipment", 8, "order.confirmed"),
     ("tok_declined", 8, "order.cancelled"),
     ("tok_do_then_timeout", 5, "order.confirmed"),
     ("tok_pending_then_paid", 5, "order.confirmed"),
@@ -226,6 +227,9 @@ class Campaign:
                 placed = checkout(id_, (sku, 1, 900), ("A-4", 2, 300), token=None)
                 payment = f'{{"checkout_id": "{id_}", "payment": {{"token": "tok_ok"}}}}'
                 await shop.say("checkout.provide_payment", payment.encode(), message_id=f"{id_}-payment")
+            case "per shipment":  # captured as its parcels leave, and now and then nobody hears that it was
+                held = {"method": "bnpl", "token": self.chance.choice(("tok_ok", "tok_ok_capture_timeout"))}
+                placed = checkout(id_, (sku, 1, 900), ("A-4", 2, 300), payment=held)
             case "backordered" | "missing":
                 held_up = getattr(self.stockroom, kind)
                 placed = checkout(id_, (held_up, self.chance.randint(1, 2), 500), (INSTEAD, 2, 300))
