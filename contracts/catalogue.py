@@ -137,7 +137,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     inventory.CommitStock: (inventory.StockCommitted, inventory.StockGone),
     payment.AuthorizePayment: (payment.PaymentAuthorized, payment.PaymentDeclined, payment.PaymentPending),
     payment.ReleasePayment: (payment.PaymentReleased,),
-    payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused),
+    payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused, payment.RefundPending),
     fulfillment.RequestFulfillment: (fulfillment.FulfillmentRequested,),
     fulfillment.StopShipments: (fulfillment.ShipmentsStopped,),
     shortage.WithdrawUnits: (shortage.UnitsWithdrawn, shortage.WithdrawRefused),

@@ -105,7 +105,9 @@ from contracts.order import (
 from contracts.payment import (
     AttemptOverdue,
     AuthorizePayment,
+    CaptureDue,
     DisputeOutcome,
+    HoldLapsing,
     PaymentAuthorized,
     PaymentDeclined,
     PaymentFailed,
@@ -118,6 +120,7 @@ from contracts.payment import (
     ProviderNotified,
     ReceiveWebhook,
     RefundPayment,
+    RefundPending,
     ReleasePayment,
 )
 from contracts.product import DescribeProduct, Supply
@@ -459,7 +462,10 @@ _PAYMENT: tuple[Message, ...] = (
     RefundPayment(order_id=ORDER, refund_id=REFUND, amount_minor=1250, currency="EUR"),
     PaymentRefunded(order_id=ORDER, refund_id=REFUND),
     PaymentRefundRefused(order_id=ORDER, refund_id=REFUND, reason="above_captured"),
+    RefundPending(order_id=ORDER, refund_id=REFUND, wait_s=432_000),
     ProviderAnswered(order_id=ORDER, attempt_id=ATTEMPT, outcome="captured", provider_payment_id="pay_4711"),
+    CaptureDue(order_id=ORDER, due_minor=1999, currency="EUR"),
+    HoldLapsing(order_id=ORDER),
     ReceiveWebhook(
         provider="stripe",
         headers={"stripe-signature": "t=1767268800,v1=0f"},

@@ -94,6 +94,8 @@ class ConfirmOrder(Command, topic="order.confirm_order", heard_by="order"):
     """Which warehouse gives what, for the order's story."""
     waits: tuple[Wait, ...] = ()
     """What is promised for later: its lines wait, under their own names."""
+    captured: bool = True
+    """False: the money is held only, and captured as the parcels leave."""
 
 
 class OrderConfirmed(Reply, topic="order.order_confirmed"):

@@ -39,6 +39,21 @@ class PaymentPending(Reply, topic="payment.payment_pending", interim=True):
     """The reference a customer who pays by transfer must quote."""
 
 
+class CaptureDue(Fact, topic="payment.capture_due", heard_by="payment"):
+    """Parcels of an order that is paid per shipment have left: what they are worth is to be captured. The sum so far,
+    so that saying it twice or out of order takes nothing twice; all of it: what is held besides is let go."""
+
+    order_id: UUID
+    due_minor: Annotated[int, Field(ge=1)]
+    currency: Currency
+
+
+class HoldLapsing(Local, topic="payment.hold_lapsing", heard_by="payment"):
+    """The timer of a hold rang: soon the provider lets it go."""
+
+    order_id: UUID
+
+
 class ReleasePayment(Command, topic="payment.release_payment", heard_by="payment"):
     """Void or refund, whichever the money needs; answered only when the outcome of the authorization is known."""
 
@@ -79,6 +94,14 @@ class PaymentRefundRefused(Reply, topic="payment.payment_refund_refused"):
     reason: Reference
 
 
+class RefundPending(Reply, topic="payment.refund_pending", interim=True):
+    """It goes out by transfer: done when a statement shows it, which should be within `wait_s` seconds from now."""
+
+    order_id: UUID
+    refund_id: UUID
+    wait_s: Annotated[float, Field(gt=0)]
+
+
 class ProviderAnswered(Local, topic="payment.provider_answered", heard_by="payment"):
     """What an effect learned about its attempt."""
 
@@ -91,6 +114,8 @@ class ProviderAnswered(Local, topic="payment.provider_answered", heard_by="payme
     status: Annotated[str, Field(max_length=100)] = ""
     """Where the payment stands at the provider when the outcome is `impossible`, as far as it was told."""
     captured_minor: int = 0
+    capture_before: Instant | None = None
+    """When what was authorized lapses, where the provider says it."""
 
 
 class ProviderNotified(Local, topic="payment.provider_notified", heard_by="payment"):

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from services.ops.places import BY_SERVICE, fail, reading, rows
-from services.ops.told import QUIET, amount, console, money, plain, table, tell_json
+from services.ops.told import QUIET, amount, console, money, plain, span, table, tell_json
 
 app = typer.Typer(add_completion=False)
 
@@ -209,6 +209,8 @@ def _parts(line: dict[str, Any], currency: str) -> list[str]:
             said.append(value.replace("_", " "))
         elif name == "answer_by":
             said.append(f"answer by {value[:16].replace('T', ' ')}")
+        elif name == "wait_s":
+            said.append(f"may take {span(float(value))}")
         elif name.endswith("_minor") and currency:
             word = name.removesuffix("_minor").removesuffix("amount")
             said.append(f"{word} {money(int(value), currency)}".strip())

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from contracts.saga import OperateRun
 from services.ops.places import BY_SERVICE, fail, reading, rows
-from services.ops.told import QUIET, ago, console, many, plain, shown, table, tell_json
+from services.ops.told import QUIET, ago, console, many, plain, shown, span, table, tell_json
 from services.ops.wishes import hand_over, who
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Sagas under way: which are stuck, and what helps.")
@@ -46,7 +46,7 @@ def stuck(
         return
     table(
         many(len(found), "run"),
-        ("run", "saga", "phase", "waits for", "asked", "stuck for", "why"),
+        ("run", "saga", "phase", "waits for", "asked", "stuck for", "asked again", "why"),
         (
             (
                 run["id"],
@@ -55,6 +55,7 @@ def stuck(
                 Text(", ".join(run["pending"]), "bold"),
                 f"{run['asks'] + 1}×",
                 ago(datetime.fromisoformat(run["stuck_since"])) if run["stuck_since"] else "",
+                f"in {_until(run)}",
                 run["reason"],
             )
             for run in found
@@ -83,7 +84,11 @@ def show(which: RunId, json: Json = False) -> None:
         (
             (
                 Text(step, "bold" if step in run["pending"] else ""),
-                "waits for its answer" if step in run["pending"] else "asked" if step in run["asked"] else "",
+                f"waits for its answer, asked again in {_until(told)}"
+                if step in run["pending"]
+                else "asked"
+                if step in run["asked"]
+                else "",
             )
             for stage in steps
             for step in stage
@@ -108,6 +113,11 @@ def skip(which: RunId, yes: Yes = False, json: Json = False) -> None:
 def compensate(which: RunId, yes: Yes = False, json: Json = False) -> None:
     """Turn back: undo what was done, the pending step included. Possible until the pivot."""
     _operate(which, "compensate", yes, json)
+
+
+def _until(run: Mapping[str, Any]) -> str:
+    """Days, where an answer said that it will take days."""
+    return span((datetime.fromisoformat(run["next_ask_at"]) - datetime.now(UTC)).total_seconds())
 
 
 def _operate(which: str, action: str, yes: bool, json: bool) -> None:

@@ -73,7 +73,12 @@ def shown(value: Any) -> str:
 
 def ago(instant: datetime) -> str:
     """How long it has been, in the largest unit that says something."""
-    seconds = max(0.0, (datetime.now(UTC) - instant).total_seconds())
+    return span((datetime.now(UTC) - instant).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """Nothing, where it is below zero."""
+    seconds = max(0.0, seconds)
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from contracts.checkout import CheckoutRefused, PaymentToken
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
@@ -40,11 +40,8 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.values import Address, Destination, Pick, SkuQuantity, Wait
-from services.orchestrator.saga import Phase, RunState, Saga, Step, Together
+from services.orchestrator.saga import GRACE_S, Phase, RunState, Saga, Step, Together
 from shared.consumer import Ask, Publish, Said
-
-GRACE_S: Final = 60.0
-"""How long past the hold the run waits for `ReservationExpired` before it gives up by itself."""
 
 
 class Checkout(RunState):
@@ -141,6 +138,7 @@ class Checkout(RunState):
             order_id=self.order_id,
             picks=tuple(Pick.model_validate(pick) for pick in self.facts["picks"]),
             waits=tuple(Wait.model_validate(wait) for wait in self.facts.get("waits", ())),
+            captured=not self.facts.get("held"),
         )
 
     def request_fulfillment(self) -> RequestFulfillment:
@@ -160,6 +158,8 @@ class Checkout(RunState):
                 return {"placed": True}
             case StockHeld():
                 return {"held_until": message.until.isoformat()}
+            case PaymentAuthorized(captured=False):
+                return {"held": True}
             case StockCommitted():
                 found = message.model_dump(mode="json", include={"picks", "waits", "kits"})
                 return {name: value for name, value in found.items() if value or name == "picks"}

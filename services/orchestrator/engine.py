@@ -115,8 +115,9 @@ def skip(saga: Saga, run: Run, now: datetime) -> Advanced:
 
 
 def ask_now(saga: Saga, run: Run, now: datetime) -> Advanced:
-    """An operator asks the pending steps again at once."""
-    run = replace(run, asks=0, stuck_since=None, next_ask_at=now + timedelta(seconds=ASK_AGAIN_S))
+    """An operator asks the pending steps again at once. A wait that was agreed is as long as before."""
+    next_ask_at = max(run.next_ask_at, now + timedelta(seconds=ASK_AGAIN_S))
+    run = replace(run, asks=0, stuck_since=None, next_ask_at=next_ask_at)
     return Advanced(run, _ask_pending(saga, run))
 
 
@@ -166,8 +167,9 @@ def _done(saga: Saga, run: Run, slug: str, message: Message | None, now: datetim
 
 
 def _waits(saga: Saga, run: Run, message: Message, now: datetime) -> Advanced:
+    """It takes its time: nobody is asked until then, and who asked in vain so far is not stuck."""
     state = saga.state(run.request, run.facts)
-    run = replace(run, asks=0, next_ask_at=state.waits_until(now, message))
+    run = replace(run, asks=0, next_ask_at=state.waits_until(now, message), stuck_since=None)
     return Advanced(run, list(state.waiting(message)))
 
 

@@ -32,6 +32,7 @@ from contracts.payment import (
     PaymentRefunded,
     PaymentRefundRefused,
     PaymentReleased,
+    RefundPending,
 )
 from contracts.shortage import (
     AlternativesOffered,
@@ -107,6 +108,7 @@ LATE_REFUND = Answers(
             RefundAbandoned,
             PaymentRefunded,
             PaymentRefundRefused,
+            RefundPending,  # heard after what it announced
             RefundSettled,
             CommandWithdrawn,
             KeyReused,
@@ -131,6 +133,7 @@ LATE_SETTLEMENT = Answers(
         LinesSettled,
         PaymentRefunded,
         PaymentRefundRefused,  # asked again until its patience is gone, then the run is stuck and visible
+        RefundPending,
         RefundSettled,
         FulfillmentRequested,
         CommandWithdrawn,

@@ -1,6 +1,7 @@
 """Refund: money is set aside at the order, given back by the provider (the pivot), and settled at the order."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from contracts.checkout import RefundConcluded
@@ -14,14 +15,23 @@ from contracts.order import (
     RefundSettled,
     SettleRefund,
 )
-from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment
+from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment, RefundPending
 from contracts.values import Money
-from services.orchestrator.saga import Phase, RunState, Saga, Step
+from services.orchestrator.saga import GRACE_S, Phase, RunState, Saga, Step
 from shared.consumer import Publish, Said
 from shared.ids import id_from
 
 
-class Refund(RunState):
+class PaysBack(RunState):
+    """A run that gives money back: by transfer it takes days, and until then it is asked nothing and not stuck."""
+
+    def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
+        if isinstance(message, RefundPending):
+            return now + timedelta(seconds=message.wait_s + GRACE_S)
+        return super().waits_until(now, message)
+
+
+class Refund(PaysBack):
     @property
     def refund_id(self) -> UUID:
         return id_from(self.asked_for["run_id"])
@@ -94,7 +104,13 @@ REFUND = Saga(
             undo=Refund.abandon_refund,
             undone=RefundAbandoned,
         ),
-        Step("refund payment", do=Refund.refund_payment, done=PaymentRefunded, refused=(PaymentRefundRefused,)),
+        Step(
+            "refund payment",
+            do=Refund.refund_payment,
+            done=PaymentRefunded,
+            refused=(PaymentRefundRefused,),
+            waits=RefundPending,
+        ),
         Step("settle refund", do=Refund.settle_refund, done=RefundSettled),
     ],
     ended=_ended,

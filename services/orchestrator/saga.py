@@ -40,6 +40,8 @@ PHASES = Machine(
 )
 
 LOOK_AGAIN_S: Final = 60.0
+GRACE_S: Final = 60.0
+"""Over what somebody may take, so that who is on time is heard first."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from uuid import UUID
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
 from contracts.message import Message
 from contracts.order import RefundSettled, SettleRefund
-from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment
+from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment, RefundPending
 from contracts.shortage import (
     AlternativesOffered,
     Choice,
@@ -30,6 +30,7 @@ from contracts.shortage import (
     WithdrawUnits,
 )
 from contracts.values import Pick
+from services.orchestrator.refund import PaysBack
 from services.orchestrator.saga import Phase, RunState, Saga, Step
 from shared.consumer import Said
 from shared.ids import id_from
@@ -81,7 +82,7 @@ SHORTAGE = Saga(
 )
 
 
-class Settlement(RunState):
+class Settlement(PaysBack):
     """What was short, what was chosen (or stands for silence), and what was learned on the way."""
 
     @property
@@ -154,7 +155,13 @@ SETTLEMENT = Saga(
     steps=[
         Step("settle shortage", do=Settlement.settle_shortage, done=ShortageSettled),
         Step("settle lines", do=Settlement.settle_lines, done=LinesSettled),
-        Step("refund payment", do=Settlement.refund_payment, applies=Settlement.has_refund, done=PaymentRefunded),
+        Step(
+            "refund payment",
+            do=Settlement.refund_payment,
+            applies=Settlement.has_refund,
+            done=PaymentRefunded,
+            waits=RefundPending,
+        ),
         Step("settle refund", do=Settlement.settle_refund, applies=Settlement.has_refund, done=RefundSettled),
         Step(
             "request fulfillment",

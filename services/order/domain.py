@@ -56,6 +56,8 @@ class Order:
     deleted_at: datetime | None = None
     quote: str = ""
     """What the customer of a transfer must quote, once it is known and told."""
+    due_minor: int | None = None
+    """Worth of what has left, as far as payment was told; None where the money was captured at once."""
     version: int = 0
 
     @property

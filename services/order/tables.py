@@ -42,6 +42,8 @@ ORDERS = Table(
         sa.Column("last_public_sequence", sa.BigInteger, nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True)),
         sa.Column("quote", sa.Text, nullable=False, server_default=""),
+        sa.Column("due_minor", sa.BigInteger),
+        sa.CheckConstraint("due_minor BETWEEN 0 AND total_minor", name="no_more_is_due_than_the_total"),
         sa.Column("version", sa.BigInteger, nullable=False),
         *instants(),
         # checkout first: it alone finds the row, and the storefront makes it one

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from contracts.message import Reply
-from contracts.payment import AttemptOverdue, ProviderDisputed, RefundPayment
+from contracts.payment import AttemptOverdue, CaptureDue, ProviderDisputed, RefundPayment
 from contracts.story import StoryFact
 from services.payment.banking.entries import Purpose, Quoted
 from services.payment.creditor_reference import is_reference, reference_of
@@ -39,12 +39,14 @@ class Told:
     provider_payment_id: str = ""
     reason: str = ""
     captured_minor: int = 0
+    capture_before: datetime | None = None
     command_key: str = ""
     attempt: Attempt | None = None
     confirming: Attempt | None = None
     """Where the provider prepares first: the attempt that confirms."""
     refund: RefundPayment | None = None
     dispute: ProviderDisputed | None = None
+    due: CaptureDue | None = None
 
 
 @dataclass
@@ -71,6 +73,11 @@ class Case:
 
     def answer(self, key: str, reply: Reply) -> None:
         self.said.append(Answer(key, reply))
+
+    def answer_authorize(self, reply: Reply) -> None:
+        """To whoever asked for the authorization; once it was told that the money is there, nothing more is."""
+        if not self.payment.promised:
+            self.answer(self.payment.authorize_key, reply)
 
     def tell(self, fact: str, *, reason: str = "", actor: str = "", detail: Mapping[str, str] | None = None) -> None:
         """One more line in the order's story."""
@@ -114,6 +121,7 @@ class Case:
         refund_id: UUID | None = None,
         token: str = "",
         id_: UUID | None = None,
+        provider_payment_id: str | None = None,
     ) -> Attempt:
         """The provider will be called for this; the timer brings it back should the caller die."""
         attempt = Attempt(
@@ -127,7 +135,10 @@ class Case:
             # part of the request, so it is kept: asked again after a change of settings it must be the same request
             webhook_url=self.policy.webhook_url if kind in FIRST else "",
             provider=self.payment.provider,
-            provider_payment_id=self.payment.provider_payment_id,
+            capture=not self.payment.per_shipment,
+            provider_payment_id=self.payment.provider_payment_id
+            if provider_payment_id is None
+            else provider_payment_id,
             state=AttemptState.OPEN,
             outcome="",
             tries=0,

@@ -5,33 +5,29 @@ taken. It answers when the money is free, and not before.
 """
 
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
 
 from contracts.payment import (
     PaymentAuthorized,
     PaymentDeclined,
     PaymentPending,
-    PaymentRefunded,
-    PaymentRefundRefused,
     PaymentReleased,
-    RefundPayment,
 )
 from services.payment.case import Case, Contradiction
 from services.payment.domain import (
     AUTHORIZATION,
-    REFUND,
     AttemptKind,
     Authorization,
     AuthorizationState,
     Capture,
     CaptureState,
+    Payment,
     PaymentState,
-    Refund,
-    RefundState,
     confirm_id,
     named,
 )
 from services.payment.ledger import EntryKind
+from services.payment.refund_parts import reserve
 from services.payment.tables import AUTHORIZATIONS
 from shared.frozen import replace
 
@@ -52,8 +48,9 @@ def tell_story(case: Case) -> None:
 
 def capture(case: Case) -> None:
     _book_capture(case)
-    case.move("capture", captured_minor=case.payment.amount_minor, provider_payment_id=_provider_payment_id(case))
-    case.answer(case.payment.authorize_key, PaymentAuthorized(order_id=case.payment.order_id, captured=True))
+    captured_minor = case.payment.captured_minor + case.payment.asks_minor
+    case.move("capture", captured_minor=captured_minor, held_minor=0, provider_payment_id=_provider_payment_id(case))
+    case.answer_authorize(PaymentAuthorized(order_id=case.payment.order_id, captured=True))
     _tell_captured(case)
 
 
@@ -62,14 +59,7 @@ def confirm(case: Case) -> None:
     prepared = case.told.attempt
     assert prepared is not None  # only its answer leads here
     case.set(provider_payment_id=_provider_payment_id(case))
-    case.open_attempt(AttemptKind.CONFIRM, case.payment.amount_minor, token=prepared.token, id_=confirm_id(prepared.id))
-
-
-def hold(case: Case) -> None:
-    """The provider holds it first: taking it is a second call."""
-    _book_hold(case)
-    case.move("hold", provider_payment_id=_provider_payment_id(case))
-    case.open_attempt(AttemptKind.CAPTURE, case.payment.amount_minor)
+    case.open_attempt(AttemptKind.CONFIRM, case.payment.asks_minor, token=prepared.token, id_=confirm_id(prepared.id))
 
 
 def wait(case: Case) -> None:
@@ -77,31 +67,27 @@ def wait(case: Case) -> None:
     wait_s = case.policy.pending_wait(case.payment.method)
     quote = case.quote()
     pending = PaymentPending(order_id=case.payment.order_id, wait_s=wait_s, quote=quote)
-    case.answer(case.payment.authorize_key, pending)
+    case.answer_authorize(pending)
     case.tell("pending", detail={"wait_s": f"{wait_s:g}"} | ({"quote": quote} if quote else {}))
 
 
 def decline(case: Case) -> None:
     """It did not come: declined at once, or failed after it had been pending."""
-    case.move("decline", provider_payment_id=_provider_payment_id(case))
-    case.answer(
-        case.payment.authorize_key,
-        PaymentDeclined(order_id=case.payment.order_id, reason=named(case.told.reason, "declined")),
-    )
+    case.move("decline", provider_payment_id=_provider_payment_id(case), held_minor=0)
+    case.answer_authorize(PaymentDeclined(order_id=case.payment.order_id, reason=named(case.told.reason, "declined")))
     case.tell(case.state.value, reason=case.told.reason)
 
 
 def lose_hold(case: Case) -> None:
     """The provider gave up what it held for us."""
-    _give_up_holds(case)
+    end_holds(case)
     decline(case)
 
 
 def give_up_hold(case: Case) -> None:
     """What is held cannot be taken: the order learns it now, and the hold is voided."""
-    case.answer(
-        case.payment.authorize_key,
-        PaymentDeclined(order_id=case.payment.order_id, reason=named(case.told.reason, "capture_refused")),
+    case.answer_authorize(
+        PaymentDeclined(order_id=case.payment.order_id, reason=named(case.told.reason, "capture_refused"))
     )
     case.tell("failed", reason=case.told.reason)
     void(case)
@@ -125,6 +111,9 @@ def release_asked(case: Case) -> None:
         case.move("wait to release", release_keys=[case.told.command_key], release_reason=case.told.reason)
         return
     case.withdraw(attempt)
+    if case.payment.captured_minor:  # of a hold that lapsed
+        release_captured(case)
+        return
     case.move("withdraw", release_reason=case.told.reason)
     case.answer(case.told.command_key, PaymentReleased(order_id=case.payment.order_id))
     case.tell("voided", reason=case.told.reason, actor="payment")
@@ -152,44 +141,49 @@ def already_free(case: Case) -> None:
     case.answer(case.told.command_key, PaymentReleased(order_id=case.payment.order_id))
 
 
-def void(case: Case) -> None:
-    case.move("void", provider_payment_id=_provider_payment_id(case))
-    case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
+def void(case: Case, **changes: Any) -> None:
+    case.move("void", provider_payment_id=_provider_payment_id(case), **changes)
+    case.open_attempt(AttemptKind.VOID, open_minor(case.payment))
 
 
 def hold_and_void(case: Case) -> None:
     """Held after the release was asked for, or after the end."""
-    _book_hold(case)
-    void(case)
+    book_hold(case)
+    void(case, held_minor=case.payment.asks_minor)
 
 
 def take_back(case: Case) -> None:
     """Captured after the release was asked for, or after the end: money must not wait on a dead order."""
     _book_capture(case)
     late = case.state.value
-    case.move("return", captured_minor=case.payment.amount_minor, provider_payment_id=_provider_payment_id(case))
+    captured_minor = case.payment.captured_minor + case.payment.asks_minor
+    case.move("return", captured_minor=captured_minor, provider_payment_id=_provider_payment_id(case))
     _tell_captured(case, late)
     give_back(case)
 
 
 def book_only(case: Case) -> None:
-    """Captured while a void is under way: the void will be impossible, and then it is given back."""
+    """Captured while a void is under way: the void will be impossible, and then it is given back. Paid per shipment
+    only our own captures take anything."""
+    if case.payment.per_shipment:
+        return
     if not case.payment.captured_minor:
         _book_capture(case)
-        case.set(captured_minor=case.payment.amount_minor)
+        case.set(captured_minor=case.payment.amount_minor, held_minor=0)
         _tell_captured(case, case.state.value)
 
 
 def free(case: Case) -> None:
     """The money is with the customer: everybody who waits for that is told."""
-    if case.payment.refundable_minor:
-        case.move("return")
+    if case.payment.captured_minor and case.state is not PaymentState.RETURNING:
+        end_holds(case)
+        case.move("return", held_minor=0)
         give_back(case)
         return
     keys = case.payment.release_keys
     if case.state is PaymentState.VOIDING:
-        _give_up_holds(case)
-    case.move("free", release_keys=[])
+        end_holds(case)
+    case.move("free", release_keys=[], held_minor=0)
     for key in keys:
         case.answer(key, PaymentReleased(order_id=case.payment.order_id))
     if not case.payment.captured_minor:
@@ -206,7 +200,7 @@ def give_back(case: Case) -> None:
         free(case)
         return
     refund_id = case.moment.new_id()
-    _reserve(case, refund_id, rest, command_key="", reason=payment.release_reason or "captured late")
+    reserve(case, refund_id, rest, command_key="", reason=payment.release_reason or "captured late")
 
 
 def void_impossible(case: Case, status: str) -> None:
@@ -218,120 +212,27 @@ def void_impossible(case: Case, status: str) -> None:
         case "voided" | "declined" | "failed" | "refunded":
             free(case)
         case _:
-            _try_anew_later(case)
-
-
-def refund_impossible(case: Case, refund: Refund, status: str) -> None:
-    payment = case.payment
-    own = not refund.command_key
-    if own and status == "refunded":  # given back by another hand, the provider's desk: it is free all the same
-        refund_done(case, refund)
-        return
-    refusal = named(case.told.reason, "refused_by_provider")
-    case.rows.put(replace(refund, state=REFUND.to(refund.state, "refuse"), refusal=refusal))
-    case.set(refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor)
-    case.book(EntryKind.REFUND_REFUSED, refund.amount_minor, refund.refund_id)
-    case.tell("refund_refused", reason=refusal, detail=case.money(refund.amount_minor))
-    if own:
-        _try_anew_later(case)
-        return
-    case.answer(
-        refund.command_key,
-        PaymentRefundRefused(order_id=payment.order_id, refund_id=refund.refund_id, reason=refusal),
-    )
-    _go_on_giving_back(case)
-
-
-def refund_done(case: Case, refund: Refund) -> None:
-    payment = case.payment
-    case.rows.put(replace(refund, state=REFUND.to(refund.state, "refund")))
-    case.set(
-        refund_reserved_minor=payment.refund_reserved_minor - refund.amount_minor,
-        refunded_minor=payment.refunded_minor + refund.amount_minor,
-    )
-    case.book(EntryKind.REFUND, refund.amount_minor, refund.refund_id)
-    if refund.command_key:
-        case.answer(refund.command_key, PaymentRefunded(order_id=payment.order_id, refund_id=refund.refund_id))
-    detail = case.money(refund.amount_minor) | {"refund_id": str(refund.refund_id)}
-    case.tell("refunded", reason=refund.reason, detail=detail)
-    _go_on_giving_back(case)
-
-
-# -- refunds asked for ---------------------------------------------------------------------------------------------
-
-
-def begin_refund(case: Case) -> None:
-    """Reserve it, and ask the provider; or refuse by name."""
-    payment, asked = case.payment, _asked(case)
-    if asked.currency != payment.currency:
-        _refuse(case, "wrong_currency")
-    elif asked.amount_minor > payment.refundable_minor:
-        _refuse(case, "above_captured")
-    else:
-        key = case.told.command_key
-        _reserve(case, asked.refund_id, asked.amount_minor, command_key=key, reason=asked.reason)
-
-
-def refuse_not_captured(case: Case) -> None:
-    _refuse(case, "not_captured")
-
-
-def refuse_under_release(case: Case) -> None:
-    """All of it is on its way back: one changing decision at a time."""
-    _refuse(case, "release_under_way")
-
-
-def refuse_nothing_left(case: Case) -> None:
-    _refuse(case, "above_captured")
-
-
-def refund_again(case: Case, refund: Refund) -> None:
-    """The same refund under another command key: its own outcome, never a second one."""
-    asked = _asked(case)
-    if (refund.order_id, refund.amount_minor, refund.currency) != (asked.order_id, asked.amount_minor, asked.currency):
-        _refuse(case, "refund_id_reused")
-    elif refund.state is RefundState.REFUNDED:
-        case.answer(case.told.command_key, PaymentRefunded(order_id=asked.order_id, refund_id=asked.refund_id))
-    else:
-        _refuse(case, refund.refusal or "refund_under_way")
-
-
-def _asked(case: Case) -> RefundPayment:
-    assert case.told.refund is not None  # only the command leads here
-    return case.told.refund
-
-
-def _refuse(case: Case, reason: str) -> None:
-    asked = _asked(case)
-    case.answer(
-        case.told.command_key,
-        PaymentRefundRefused(order_id=asked.order_id, refund_id=asked.refund_id, reason=reason),
-    )
+            try_anew_later(case)
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------
+
+
+def open_minor(payment: Payment) -> int:
+    """What a void lets go, as far as we know."""
+    return payment.held_minor or payment.amount_minor
 
 
 def _provider_payment_id(case: Case) -> str:
     return case.told.provider_payment_id or case.payment.provider_payment_id
 
 
-def _reserve(case: Case, refund_id: UUID, amount_minor: int, *, command_key: str, reason: str) -> None:
-    payment = case.payment
-    case.rows.put(
-        Refund(refund_id, payment.order_id, amount_minor, payment.currency, RefundState.ASKED, command_key, reason)
-    )
-    case.set(refund_reserved_minor=payment.refund_reserved_minor + amount_minor)
-    case.book(EntryKind.REFUND_RESERVED, amount_minor, refund_id)
-    case.open_attempt(AttemptKind.REFUND, amount_minor, refund_id=refund_id)
-
-
-def _go_on_giving_back(case: Case) -> None:
+def go_on_giving_back(case: Case) -> None:
     if case.state is PaymentState.RETURNING:
         give_back(case)
 
 
-def _try_anew_later(case: Case) -> None:
+def try_anew_later(case: Case) -> None:
     """A definite no to our own void or refund: nothing happened, so a new attempt is safe, after a long while.
 
     The run that waits for the release stays visible as long."""
@@ -343,7 +244,7 @@ def _try_anew_later(case: Case) -> None:
 
 def _answer_authorize_released(case: Case) -> None:
     """Who asked for the authorization still waits: whatever becomes of the money, the order will not have it."""
-    case.answer(case.payment.authorize_key, PaymentDeclined(order_id=case.payment.order_id, reason="released"))
+    case.answer_authorize(PaymentDeclined(order_id=case.payment.order_id, reason="released"))
 
 
 def _tell_captured(case: Case, late: str = "") -> None:
@@ -351,26 +252,25 @@ def _tell_captured(case: Case, late: str = "") -> None:
     case.tell("captured", detail=detail)
 
 
-def _book_hold(case: Case) -> None:
-    if not _authorizations(case):
+def book_hold(case: Case) -> None:
+    if not authorizations(case):
         _book_authorization(case, AuthorizationState.HELD)
 
 
 def _book_capture(case: Case) -> None:
     """The rows money leaves behind; capturing at once takes the whole amount or nothing."""
     payment, told = case.payment, case.told.captured_minor
-    if told and told != payment.amount_minor:
-        raise Contradiction(f"captured {told} of {payment.amount_minor} {payment.currency}, all was asked for")
-    for authorization in _authorizations(case):
+    amount_minor = payment.asks_minor
+    if told and told != amount_minor:
+        raise Contradiction(f"captured {told} of {amount_minor} {payment.currency}, all was asked for")
+    for authorization in authorizations(case):
         case.rows.put(replace(authorization, state=AUTHORIZATION.to(authorization.state, "capture")))
         break
     else:
         _book_authorization(case, AuthorizationState.CAPTURED)
     assert payment.attempt_id is not None  # there is no provider's word about a payment of zero
-    case.rows.put(
-        Capture(payment.attempt_id, payment.order_id, payment.amount_minor, payment.currency, CaptureState.CAPTURED)
-    )
-    case.book(EntryKind.CAPTURE, payment.amount_minor, payment.attempt_id)
+    case.rows.put(Capture(payment.attempt_id, payment.order_id, amount_minor, payment.currency, CaptureState.CAPTURED))
+    case.book(EntryKind.CAPTURE, amount_minor, payment.attempt_id)
 
 
 def _book_authorization(case: Case, state: AuthorizationState) -> None:
@@ -379,19 +279,24 @@ def _book_authorization(case: Case, state: AuthorizationState) -> None:
     provider_payment_id = _provider_payment_id(case)
     case.rows.put(
         Authorization(
-            payment.attempt_id, payment.order_id, payment.amount_minor, payment.currency, provider_payment_id, state
+            payment.attempt_id, payment.order_id, payment.asks_minor, payment.currency, provider_payment_id, state
         )
     )
 
 
-def _give_up_holds(case: Case) -> None:
-    for authorization in _authorizations(case):
+def end_holds(case: Case) -> None:
+    """Nothing is held any more: used up as far as it was taken, else void."""
+    for authorization in authorizations(case):
         if authorization.state is AuthorizationState.HELD:
-            case.rows.put(replace(authorization, state=AUTHORIZATION.to(authorization.state, "void")))
+            on = "capture" if authorization.amount_minor > case.payment.held_minor else "void"
+            case.rows.put(replace(authorization, state=AUTHORIZATION.to(authorization.state, on)))
 
 
-def _authorizations(case: Case) -> list[Authorization]:
-    """At most one; none before the outcome of the authorization is known, so none is loaded on the usual way."""
+def authorizations(case: Case) -> list[Authorization]:
+    """Of the attempt that holds; none before its outcome is known, so none is loaded on the usual way."""
+    payment = case.payment
     if case.state in (PaymentState.ASKED, PaymentState.WITHDRAWING):
         return []
-    return case.rows.where(AUTHORIZATIONS, "order_id", case.payment.order_id)
+    return [
+        row for row in case.rows.where(AUTHORIZATIONS, "order_id", payment.order_id) if row.id == payment.attempt_id
+    ]

@@ -100,10 +100,14 @@ def _take(case: Case, state: ChargebackState) -> None:
 
 def _must_fit(case: Case) -> None:
     payment, told = case.payment, _told(case)
-    if told.currency != payment.currency or told.amount_minor > payment.captured_minor:
+    if told.currency != payment.currency or told.amount_minor > payment.amount_minor:
         raise Contradiction(
-            f"dispute {told.dispute_id}: {told.amount_minor} {told.currency} of a payment of which"
-            f" {payment.captured_minor} {payment.currency} were captured"
+            f"dispute {told.dispute_id}: {told.amount_minor} {told.currency} of a payment of"
+            f" {payment.amount_minor} {payment.currency}"
+        )
+    if told.amount_minor > payment.captured_minor:
+        raise NotYet(
+            f"dispute {told.dispute_id}: {told.amount_minor} are disputed of {payment.captured_minor} captured"
         )
 
 

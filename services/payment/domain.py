@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from services.payment.settlement.comparing import GRACE_DAYS, Tariff
@@ -19,7 +19,8 @@ class PaymentState(StrEnum):
     ASKED = "asked"  # the authorization was asked for, its outcome is not known
     PENDING = "pending"  # the provider will say later
     AUTHORIZED = "authorized"  # held for us and not taken yet
-    CAPTURED = "captured"
+    PARTLY_CAPTURED = "partly_captured"  # taken for what has left; the rest is held still
+    CAPTURED = "captured"  # nothing of it is held any more
     DECLINED = "declined"
     FAILED = "failed"  # it was pending or held, and then it did not come
     WITHDRAWING = "withdrawing"  # a release waits until the outcome of the authorization is known
@@ -42,13 +43,25 @@ PAYMENT: Final = Machine(
         (PaymentState.ASKED, "withdraw", PaymentState.VOIDED),  # the provider was never called
         (PaymentState.ASKED, "void", PaymentState.VOIDING),  # prepared there, and never confirmed
         (PaymentState.ASKED, "wait to release", PaymentState.WITHDRAWING),
+        (PaymentState.ASKED, "hold again", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.ASKED, "let go", PaymentState.CAPTURED),  # asked for again, and declined: what was taken stays
+        (PaymentState.ASKED, "return", PaymentState.RETURNING),
         (PaymentState.PENDING, "hold", PaymentState.AUTHORIZED),
+        (PaymentState.PENDING, "hold again", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.PENDING, "let go", PaymentState.CAPTURED),
         (PaymentState.PENDING, "capture", PaymentState.CAPTURED),
         (PaymentState.PENDING, "decline", PaymentState.FAILED),
         (PaymentState.PENDING, "void", PaymentState.VOIDING),
         (PaymentState.AUTHORIZED, "capture", PaymentState.CAPTURED),
         (PaymentState.AUTHORIZED, "decline", PaymentState.FAILED),
         (PaymentState.AUTHORIZED, "void", PaymentState.VOIDING),
+        (PaymentState.AUTHORIZED, "capture part", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.AUTHORIZED, "ask again", PaymentState.ASKED),  # it lapsed
+        (PaymentState.PARTLY_CAPTURED, "ask again", PaymentState.ASKED),
+        (PaymentState.PARTLY_CAPTURED, "capture part", PaymentState.PARTLY_CAPTURED),
+        (PaymentState.PARTLY_CAPTURED, "capture", PaymentState.CAPTURED),
+        (PaymentState.PARTLY_CAPTURED, "let go", PaymentState.CAPTURED),  # of the rest
+        (PaymentState.PARTLY_CAPTURED, "void", PaymentState.VOIDING),
         (PaymentState.CAPTURED, "return", PaymentState.RETURNING),
         (PaymentState.WITHDRAWING, "void", PaymentState.VOIDING),
         (PaymentState.WITHDRAWING, "return", PaymentState.RETURNING),
@@ -102,7 +115,7 @@ class RefundState(StrEnum):
 REFUND: Final = Machine(
     "refund",
     RefundState,
-    start=RefundState.ASKED,
+    start=(RefundState.ASKED, RefundState.REFUNDED),  # of what is held still nothing has to be asked for
     moves=[
         (RefundState.ASKED, "refund", RefundState.REFUNDED),
         (RefundState.ASKED, "refuse", RefundState.REFUSED),
@@ -150,6 +163,8 @@ class AttemptKind(StrEnum):
     REFUND = "refund"
 
 
+MADE_BY: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE})
+"""Under the id of such an attempt the provider knows the payment."""
 FIRST: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE, AttemptKind.CONFIRM})
 """Before these are known there is nothing to give back, and nobody to tell but who asked."""
 
@@ -202,7 +217,47 @@ class Payment:
     release_keys: list[str] = field(default_factory=list)
     """Commands that wait for the money to be free."""
     release_reason: str = ""
+    per_shipment: bool = False
+    """Only held when the order is placed, and captured as its parcels leave."""
+    held_minor: int = 0
+    """Held for us by the provider, and neither taken nor let go."""
+    due_minor: int = 0
+    """Worth of what has left in all: to be taken."""
+    waived_minor: int = 0
+    """Refunded before it was taken: never to be."""
+    missing_minor: int = 0
+    """What was held and did not come: the order lacks it."""
+    capture_before: datetime | None = None
+    """When the hold lapses."""
+    call_id: UUID | None = None
+    """The attempt about the hold that is under way; one at a time."""
+    token: str = ""
+    """Kept where it may be needed again: a hold that lapsed is authorized anew."""
+    asked_again: int = 0
+    """How often that was done."""
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+    """What was captured of holds before this one and is promised to nobody, oldest first: by the provider's id."""
     version: int = 0
+
+    @property
+    def owed_minor(self) -> int:
+        """What is due and not taken yet."""
+        return max(0, min(self.due_minor, self.collectable_minor) - self.captured_minor)
+
+    @property
+    def asks_minor(self) -> int:
+        """What an authorization is asked for: all that may still be taken."""
+        return self.collectable_minor - self.captured_minor
+
+    @property
+    def promised(self) -> bool:
+        """The order was told that its money is there: what goes wrong now is no answer any more, but news."""
+        return self.capture_before is not None
+
+    @property
+    def collectable_minor(self) -> int:
+        """What may be taken in all."""
+        return self.amount_minor - self.waived_minor - self.missing_minor
 
     @property
     def refundable_minor(self) -> int:
@@ -226,13 +281,15 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Its id is the id of the attempt that made it: under capture at once, the authorization's."""
+    """Its id is the id of the attempt that made it: of a payment captured at once, the authorization's."""
 
     id: UUID
     order_id: UUID
     amount_minor: int
     currency: str
     state: CaptureState
+    part: bool = False
+    """Of a payment that is captured per shipment."""
     version: int = 0
 
 
@@ -241,6 +298,8 @@ class Refund:
     """`command_key` is empty for a refund of our own: a release gives back what was captured."""
 
     refund_id: UUID
+    part_of: UUID
+    """What was asked for: a refund over several payments at the provider is a row for each, the first under its id."""
     order_id: UUID
     amount_minor: int
     currency: str
@@ -248,7 +307,13 @@ class Refund:
     command_key: str
     reason: str = ""
     refusal: str = ""
+    waived_minor: int = 0
+    """The part that had not been taken yet, and so need not be given back."""
     version: int = 0
+
+    @property
+    def returned_minor(self) -> int:
+        return self.amount_minor - self.waived_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +380,8 @@ class Attempt:
     next_at: datetime
     """When its timer rings, unless it is known before."""
     provider: str = ""
+    capture: bool = True
+    """Whether authorizing takes the money at once."""
     version: int = 0
 
     @property
@@ -330,6 +397,10 @@ def confirm_id(attempt_id: UUID) -> UUID:
 ENDED: Final = frozenset({AttemptState.KNOWN, AttemptState.WITHDRAWN})
 
 
+HOLD_FOR_S: Final = 7 * 86_400.0
+HOLD_MARGIN_S: Final = 12 * 3600.0
+
+
 @dataclass(frozen=True)
 class PaymentPolicy:
     """What the owner of a deployment may set."""
@@ -337,10 +408,13 @@ class PaymentPolicy:
     pending_wait_s: Mapping[str, float] = field(default_factory=lambda: {"transfer": 5 * 86_400.0})
     """How long to wait for a provider that says later, by payment method."""
     pending_wait_else_s: float = 900.0
+    refund_pending_wait_s: float = 5 * 86_400.0
+    """How long a refund by transfer may take until a statement shows it; longer is for a person."""
     attempt_overdue_s: float = 30.0
     """A call this old is taken for dead; longer than the effect's own timeout, so that a live one is rarely doubled."""
     schedule_s: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0)
     """Delays before an unknown outcome is asked for again; the last one repeats for ever, for money is at stake."""
+    refund_tries: int = 3  # of a refusal that may pass; retrying.py
     webhook_url: str = ""
     provider: str = "sandbox"
     """Who moves the money of every method that `providers` does not name."""
@@ -349,6 +423,14 @@ class PaymentPolicy:
     tariffs: Mapping[str, Tariff] = field(default_factory=lambda: {"sandbox": Tariff(140, 25)})
     """What providers take for a payment, where it is agreed; a fee of any other provider is booked as it is charged."""
     settled_within_days: int = GRACE_DAYS
+    per_shipment: frozenset[str] = frozenset()
+    """Payment methods whose money is held when the order is placed and captured as its parcels leave."""
+    hold_for_s: float = HOLD_FOR_S
+    """How long a provider holds money for us, where it does not say."""
+    hold_margin_s: float = HOLD_MARGIN_S
+    """So long before a hold lapses, what is held is captured: sent or not, for there may be no second chance."""
+    authorize_again: bool = False
+    """A hold that lapses is let go and asked for anew, instead of being captured before."""
     preparing: frozenset[str] = frozenset()
     """Providers that make a payment first and confirm it by a second call."""
 
@@ -388,6 +470,7 @@ class Word(StrEnum):
     DISPUTE_LOST = "dispute_lost"
     RELEASE = "release"
     REFUND = "refund"
+    CAPTURE_DUE = "capture_due"  # parcels have left
 
 
 IMPOSSIBLE: Final = "impossible"

@@ -93,6 +93,7 @@ def _learned(attempt: Attempt, told: Spoken) -> ProviderAnswered:
         reason=told.reason,
         status=told.status,
         captured_minor=told.captured_minor,
+        capture_before=told.capture_before,
     )
 
 
@@ -110,7 +111,7 @@ def _request(attempt: Attempt) -> AuthorizeRequest:
         currency=attempt.currency,
         token=attempt.token,
         reference=str(attempt.order_id),
-        capture=True,
+        capture=attempt.capture,
         webhook_url=attempt.webhook_url or None,
         provider_payment_id=attempt.provider_payment_id,
     )

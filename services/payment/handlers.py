@@ -1,14 +1,16 @@
 """What payment hears. Each handler finds its payment, turns the message into a word, and lets the table decide."""
 
 from collections.abc import Mapping
-from typing import Final
 from uuid import UUID
 
 from contracts.payment import (
     AttemptOverdue,
     AuthorizePayment,
+    CaptureDue,
+    HoldLapsing,
     PaymentAuthorized,
     PaymentDeclined,
+    PaymentFailed,
     PaymentPending,
     PaymentRefunded,
     PaymentRefundRefused,
@@ -18,15 +20,19 @@ from contracts.payment import (
     ProviderNotified,
     ReceiveWebhook,
     RefundPayment,
+    RefundPending,
     ReleasePayment,
 )
 from contracts.story import StoryFact
-from services.payment import decisions, disputes, webhook
+from services.payment import disputes, holding, refunding, webhook
+from services.payment.answers import ANSWERED, try_anew
+from services.payment.banking import payouts
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
 from services.payment.domain import (
     ENDED,
     IMPOSSIBLE,
+    MADE_BY,
     REPLACED,
     UNKNOWN,
     Attempt,
@@ -48,8 +54,8 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Outcome = PaymentAuthorized | PaymentDeclined | PaymentPending | PaymentReleased
-Refunding = PaymentRefunded | PaymentRefundRefused
+Outcome = PaymentAuthorized | PaymentDeclined | PaymentFailed | PaymentPending | PaymentReleased
+Refunding = PaymentRefunded | PaymentRefundRefused | RefundPending
 
 
 def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None = None) -> Consumer:
@@ -121,10 +127,12 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         stored, attempt = rows.get(PAYMENTS, told.order_id), rows.get(ATTEMPTS, told.attempt_id)
         if stored is None:
             raise NotYet(f"unknown payment {told.order_id}")
-        if attempt is None or stored.attempt_id != attempt.id:
+        if attempt is None or attempt.order_id != stored.order_id or attempt.kind not in MADE_BY:
             raise Contradiction(f"notice {told.notice_id}: attempt {told.attempt_id} did not make this payment")
         if stored.provider != told.provider:
             raise Contradiction(f"notice {told.notice_id} of {told.provider} is about a payment of {stored.provider}")
+        if attempt.id != stored.attempt_id:
+            return []  # about a hold that lapsed, and was asked for anew since
         case = Case(stored, rows, moment, policy, Told(told.provider_payment_id, told.reason, told.captured_minor))
         for asked in _first_attempts(attempt.id, rows).values():
             if asked is not None and asked.state not in ENDED:
@@ -176,11 +184,12 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         needs=lambda command: [
             Need.of(PAYMENTS, "order_id", command.order_id),
             Need.of(REFUNDS, "refund_id", command.refund_id),
+            Need.of(REFUNDS, "order_id", command.order_id),
         ],
     )
     def refund_payment(
         command: RefundPayment, rows: Rows, moment: Moment
-    ) -> PaymentRefundRefused | list[Answer | PaymentRefunded | PaymentRefundRefused]:
+    ) -> PaymentRefundRefused | list[Answer | Refunding | StoryFact]:
         """Part or all of what was captured, once per refund id."""
         stored, refund = rows.get(PAYMENTS, command.order_id), rows.get(REFUNDS, command.refund_id)
         if stored is None:
@@ -189,10 +198,31 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
             )
         case = Case(stored, rows, moment, policy, Told(command_key=_key(moment), refund=command))
         if refund is not None:
-            decisions.refund_again(case, refund)
+            refunding.again(case, refund)
         else:
             LATE[Word.REFUND, case.state](case)
+            payouts.tell_it_takes_days(case)
         return case.said
+
+    @payment.hears(CaptureDue, needs=lambda due: [Need.of(PAYMENTS, "order_id", due.order_id)])
+    def capture_due(due: CaptureDue, rows: Rows, moment: Moment) -> list[StoryFact]:
+        """Parcels of an order that is paid per shipment have left."""
+        stored = rows.get(PAYMENTS, due.order_id)
+        if stored is None:
+            raise NotYet(f"unknown payment {due.order_id}")
+        case = Case(stored, rows, moment, policy, Told(due=due))
+        LATE[Word.CAPTURE_DUE, case.state](case)
+        return _story(case)
+
+    @payment.hears(HoldLapsing, needs=lambda rang: [Need.of(PAYMENTS, "order_id", rang.order_id)])
+    def hold_lapsing(rang: HoldLapsing, rows: Rows, moment: Moment) -> list[StoryFact]:
+        """Soon the provider lets go of what it holds for us."""
+        stored = rows.get(PAYMENTS, rang.order_id)
+        if stored is None:
+            return []
+        case = Case(stored, rows, moment, policy)
+        holding.lapsing(case)
+        return _story(case)
 
     @payment.hears(
         AttemptOverdue,
@@ -205,6 +235,9 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         if stored is None or attempt is None:
             return []
         case = Case(stored, rows, moment, policy, Told(attempt=attempt))
+        if payouts.is_called_off(attempt, rows):
+            case.learn(attempt, payouts.CALLED_OFF)
+            return case.said
         match attempt.state:
             case AttemptState.CALLING | AttemptState.UNKNOWN if moment.now >= attempt.next_at:
                 case.ask_again(attempt)
@@ -214,7 +247,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
                 case.wait_for_worker(attempt)
             case AttemptState.KNOWN if attempt.outcome == IMPOSSIBLE:
                 rows.put(replace(attempt, outcome=REPLACED))
-                _try_anew(case, attempt)
+                try_anew(case, attempt)
         return case.said
 
     hear_settlements(payment, policy)
@@ -223,7 +256,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
 
 
 def _asked(command: AuthorizePayment, moment: Moment, policy: PaymentPolicy) -> Payment:
-    free = command.amount_minor == 0
+    free, per_shipment = command.amount_minor == 0, command.method in policy.per_shipment
     return Payment(
         order_id=command.order_id,
         amount_minor=command.amount_minor,
@@ -233,6 +266,8 @@ def _asked(command: AuthorizePayment, moment: Moment, policy: PaymentPolicy) -> 
         authorize_key=_key(moment),
         attempt_id=None if free else moment.new_id(),
         provider=policy.provider_of(command.method),
+        per_shipment=per_shipment,
+        token=command.token if per_shipment and policy.authorize_again else "",
     )
 
 
@@ -251,7 +286,9 @@ def _story(case: Case) -> list[StoryFact]:
 
 
 def _told(told: ProviderAnswered, attempt: Attempt) -> Told:
-    return Told(told.provider_payment_id, told.reason, told.captured_minor, attempt=attempt)
+    return Told(
+        told.provider_payment_id, told.reason, told.captured_minor, capture_before=told.capture_before, attempt=attempt
+    )
 
 
 def _first_attempts(attempt_id: UUID, rows: Rows) -> dict[str, Attempt | None]:
@@ -280,78 +317,14 @@ def _what_a_dispute_touches(told: ProviderDisputed, rows: Rows) -> list[Need]:
 def _what_an_answer_touches(message: ProviderAnswered | AttemptOverdue, rows: Rows) -> list[Need]:
     """Nothing more for an authorization: the usual way loads two rows."""
     attempt, payment = rows.get(ATTEMPTS, message.attempt_id), rows.get(PAYMENTS, message.order_id)
-    if attempt is None or attempt.kind in (AttemptKind.AUTHORIZE, AttemptKind.PREPARE):
+    if attempt is None or (attempt.kind in MADE_BY and (payment is None or not payment.promised)):
         return []
-    needs = [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id), Need.of(REFUNDS, "refund_id", attempt.refund_id)]
+    needs = [Need.of(AUTHORIZATIONS, "order_id", attempt.order_id)]
+    if attempt.kind is AttemptKind.REFUND:  # with the other parts of its refund
+        needs.append(Need.of(REFUNDS, "order_id", attempt.order_id))
     if attempt.kind is AttemptKind.VOID and payment is not None and payment.attempt_id is not None:
         needs.append(Need.of(ATTEMPTS, "id", confirm_id(payment.attempt_id)))
     return needs
-
-
-# -- an answer, by what was asked ----------------------------------------------------------------------------------
-
-
-def _authorize_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    word = Word.DECLINED if told.outcome == IMPOSSIBLE else Word(told.outcome)
-    LATE[word, case.state](case)
-
-
-def _capture_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    outcome = told.outcome
-    if outcome == IMPOSSIBLE:
-        outcome = told.status if told.status in ("captured", "voided") else Word.CAPTURE_REFUSED
-    LATE[Word(outcome), case.state](case)
-
-
-def _void_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    if case.state is not PaymentState.VOIDING:
-        return
-    if told.outcome == IMPOSSIBLE:
-        decisions.void_impossible(case, told.status)
-    elif told.outcome == Word.VOIDED:
-        _end_confirming(case)
-        decisions.free(case)
-    else:
-        raise Contradiction(f"attempt {attempt.id}: asked to void, answered {told.outcome}")
-
-
-def _end_confirming(case: Case) -> None:
-    """What is voided can be confirmed no more: nobody need ask what became of that."""
-    assert case.payment.attempt_id is not None  # there is nothing to void of a payment of zero
-    confirming = case.rows.get(ATTEMPTS, confirm_id(case.payment.attempt_id))
-    if confirming is not None and confirming.state not in ENDED:
-        case.learn(confirming, Word.VOIDED)
-
-
-def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
-    assert attempt.refund_id is not None  # a CHECK of its table
-    refund = case.rows.get(REFUNDS, attempt.refund_id)
-    assert refund is not None
-    if told.outcome == IMPOSSIBLE:
-        decisions.refund_impossible(case, refund, told.status)
-    elif told.outcome == Word.REFUNDED:
-        decisions.refund_done(case, refund)
-    else:
-        raise Contradiction(f"attempt {attempt.id}: asked to refund, answered {told.outcome}")
-
-
-ANSWERED: Final = {
-    AttemptKind.AUTHORIZE: _authorize_answered,
-    AttemptKind.PREPARE: _authorize_answered,
-    AttemptKind.CONFIRM: _authorize_answered,
-    AttemptKind.CAPTURE: _capture_answered,
-    AttemptKind.VOID: _void_answered,
-    AttemptKind.REFUND: _refund_answered,
-}
-
-
-def _try_anew(case: Case, attempt: Attempt) -> None:
-    """Our own void or refund was refused by name a while ago, and the money is still not free."""
-    match case.state:
-        case PaymentState.VOIDING if attempt.kind is AttemptKind.VOID:
-            case.open_attempt(AttemptKind.VOID, case.payment.amount_minor)
-        case PaymentState.RETURNING if attempt.kind is AttemptKind.REFUND:
-            decisions.give_back(case)
 
 
 consumer = make_consumer(PaymentPolicy())

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Final
 
 from services.payment import decisions as do
-from services.payment import disputes
+from services.payment import disputes, holding, refunding
 from services.payment.case import Case
 from services.payment.domain import PaymentState as State
 from services.payment.domain import Word
@@ -25,60 +25,67 @@ def total(rows: Iterable[Row]) -> Mapping[tuple[Word, State], Act]:
 
 
 ENDED_WITHOUT_MONEY: Final = (State.DECLINED, State.FAILED, State.VOIDED)
+HOLDING: Final = holding.HOLDING
 RELEASING: Final = (State.WITHDRAWING, State.VOIDING, State.RETURNING)
-TAKEN: Final = (State.CAPTURED, State.RETURNING, State.RETURNED)
+TAKEN: Final = (State.PARTLY_CAPTURED, State.CAPTURED, State.RETURNING, State.RETURNED)
 NOT_TAKEN: Final = tuple(state for state in State if state not in TAKEN)
 
 ROWS: Final[tuple[Row, ...]] = (
     # what is said     while the payment is                              does
     (Word.PREPARED, (State.ASKED,), do.confirm),
     (Word.PREPARED, (State.WITHDRAWING,), do.void),  # made there, and never to be confirmed
-    (Word.PREPARED, (State.PENDING, State.AUTHORIZED, State.CAPTURED, State.DECLINED, State.FAILED), do.ignore),
+    (Word.PREPARED, (State.PENDING, *HOLDING, State.CAPTURED, State.DECLINED, State.FAILED), do.ignore),
     (Word.PREPARED, (State.VOIDING, State.VOIDED, State.RETURNING, State.RETURNED), do.ignore),
-    (Word.CAPTURED, (State.ASKED, State.PENDING, State.AUTHORIZED), do.capture),
+    (Word.CAPTURED, (State.ASKED, State.PENDING), do.capture),
+    (Word.CAPTURED, HOLDING, holding.heard_captured),
     (Word.CAPTURED, (State.CAPTURED, State.RETURNING, State.RETURNED), do.ignore),  # told twice, or an old notice
     (Word.CAPTURED, (State.WITHDRAWING, *ENDED_WITHOUT_MONEY), do.take_back),  # after release, decline or expiry
     (Word.CAPTURED, (State.VOIDING,), do.book_only),  # the void under way will be impossible, and says so
-    (Word.AUTHORIZED, (State.ASKED, State.PENDING), do.hold),
+    (Word.AUTHORIZED, (State.ASKED, State.PENDING), holding.hold),
     (Word.AUTHORIZED, (State.WITHDRAWING, *ENDED_WITHOUT_MONEY), do.hold_and_void),
-    (Word.AUTHORIZED, (State.AUTHORIZED, State.CAPTURED, State.VOIDING, State.RETURNING, State.RETURNED), do.ignore),
+    (Word.AUTHORIZED, (*HOLDING, State.CAPTURED, State.VOIDING, State.RETURNING, State.RETURNED), do.ignore),
     (Word.PENDING, (State.ASKED,), do.wait),
     (Word.PENDING, (State.WITHDRAWING,), do.void),
-    (Word.PENDING, (State.PENDING, State.AUTHORIZED, State.CAPTURED), do.ignore),  # older than what is known
+    (Word.PENDING, (State.PENDING, *HOLDING, State.CAPTURED), do.ignore),  # older than what is known
     (Word.PENDING, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.DECLINED, (State.ASKED, State.PENDING), do.decline),
-    (Word.DECLINED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.DECLINED, (State.ASKED, State.PENDING), holding.decline),
+    (Word.DECLINED, (State.AUTHORIZED,), holding.lose_hold),
     (Word.DECLINED, (State.WITHDRAWING,), do.free),
-    (Word.DECLINED, (State.CAPTURED,), do.tell_story),
+    (Word.DECLINED, (State.PARTLY_CAPTURED, State.CAPTURED), do.tell_story),
     (Word.DECLINED, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.FAILED, (State.ASKED, State.PENDING), do.decline),
-    (Word.FAILED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.FAILED, (State.ASKED, State.PENDING), holding.decline),
+    (Word.FAILED, (State.AUTHORIZED,), holding.lose_hold),
     (Word.FAILED, (State.WITHDRAWING,), do.free),
-    (Word.FAILED, (State.CAPTURED,), do.tell_story),
+    (Word.FAILED, (State.PARTLY_CAPTURED, State.CAPTURED), do.tell_story),
     (Word.FAILED, (State.VOIDING, State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.VOIDED, (State.ASKED, State.PENDING), do.decline),  # by the provider, not by us
-    (Word.VOIDED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.VOIDED, (State.ASKED, State.PENDING), holding.decline),  # by the provider, not by us
+    (Word.VOIDED, HOLDING, holding.lose_hold),
     (Word.VOIDED, (State.WITHDRAWING,), do.free),
     (Word.VOIDED, (State.CAPTURED,), do.tell_story),
     (Word.VOIDED, (State.VOIDING,), do.ignore),  # our void answers for itself
     (Word.VOIDED, (State.RETURNING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.REFUNDED, (State.ASKED, State.PENDING), do.decline),  # taken and given back by another hand
-    (Word.REFUNDED, (State.AUTHORIZED,), do.lose_hold),
+    (Word.REFUNDED, (State.ASKED, State.PENDING), holding.decline),  # taken and given back by another hand
+    (Word.REFUNDED, (State.AUTHORIZED,), holding.lose_hold),
     (Word.REFUNDED, (State.WITHDRAWING,), do.free),
-    (Word.REFUNDED, (State.CAPTURED, State.VOIDING, State.RETURNING), do.ignore),  # our refunds answer for themselves
+    # our refunds answer for themselves
+    (Word.REFUNDED, (State.PARTLY_CAPTURED, State.CAPTURED, State.VOIDING, State.RETURNING), do.ignore),
     (Word.REFUNDED, (State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
     (Word.CAPTURE_REFUSED, (State.AUTHORIZED,), do.give_up_hold),
-    (Word.CAPTURE_REFUSED, (State.ASKED, State.PENDING, State.CAPTURED), do.ignore),
+    (Word.CAPTURE_REFUSED, (State.ASKED, State.PENDING, State.PARTLY_CAPTURED, State.CAPTURED), do.ignore),
     (Word.CAPTURE_REFUSED, (*RELEASING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
     (Word.RELEASE, (State.ASKED,), do.release_asked),
-    (Word.RELEASE, (State.PENDING, State.AUTHORIZED), do.release_open),
+    (Word.RELEASE, (State.PENDING,), do.release_open),
+    (Word.RELEASE, HOLDING, holding.release_held),
     (Word.RELEASE, (State.CAPTURED,), do.release_captured),
     (Word.RELEASE, RELEASING, do.join_release),
     (Word.RELEASE, (State.RETURNED, *ENDED_WITHOUT_MONEY), do.already_free),
-    (Word.REFUND, (State.CAPTURED,), do.begin_refund),
-    (Word.REFUND, (State.ASKED, State.PENDING, State.AUTHORIZED, *ENDED_WITHOUT_MONEY), do.refuse_not_captured),
-    (Word.REFUND, RELEASING, do.refuse_under_release),  # one changing decision at a time
-    (Word.REFUND, (State.RETURNED,), do.refuse_nothing_left),
+    (Word.REFUND, (State.CAPTURED,), refunding.begin),
+    (Word.REFUND, (State.ASKED, State.PENDING, *HOLDING), holding.refund_held),  # what is not due yet is never taken
+    (Word.REFUND, ENDED_WITHOUT_MONEY, refunding.refuse_not_captured),
+    (Word.REFUND, RELEASING, refunding.refuse_under_release),  # one changing decision at a time
+    (Word.REFUND, (State.RETURNED,), refunding.refuse_nothing_left),
+    (Word.CAPTURE_DUE, (State.ASKED, State.PENDING, *HOLDING), holding.capture_due),
+    (Word.CAPTURE_DUE, (State.CAPTURED, *RELEASING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
     (Word.DISPUTE_OPENED, TAKEN, disputes.open_chargeback),  # after a refund too: then it is gone twice, and fought
     (Word.DISPUTE_WON, TAKEN, disputes.win),
     (Word.DISPUTE_LOST, TAKEN, disputes.lose),

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from services.payment.domain import PaymentPolicy
+from services.payment.domain import HOLD_FOR_S, HOLD_MARGIN_S, PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
+from services.payment.retrying import MOST_TRIES
 from services.payment.settlement.comparing import GRACE_DAYS, tariffs_of
 from shared.settings import ServiceSettings, Settings
 
@@ -66,12 +67,26 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     """Where the sandbox provider reaches our webhook door; empty when it can't, then only asking again tells."""
     payment_methods: str = ""
     """Who moves the money of which method, as ``card=stripe,transfer=bank``; of every other, the first provider."""
+    capture_per_shipment: str = ""
+    """Payment methods, as ``card,bnpl``, whose money is held when the order is placed and captured as its parcels
+    leave; of every other it is taken at once."""
+    lapsing_hold: Literal["capture", "authorize_again"] = "capture"
+    """What is done about a hold before it lapses: captured, sent or not; or let go and asked for anew with the same
+    token, which the provider must allow to be used again."""
+    hold_for_s: Annotated[float, Field(gt=0)] = HOLD_FOR_S
+    """How long a provider holds money for us, where it does not say itself."""
+    hold_margin_s: Annotated[float, Field(ge=0)] = HOLD_MARGIN_S
+    """So long before it lapses that is done."""
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
     pending_wait_s_by_method: str = ""
     """Exceptions, as ``transfer=432000,bnpl=259200``; these two have those days unless it says otherwise."""
+    refund_pending_wait_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5 * 86_400.0
+    """How long a refund by transfer may take until a statement shows it."""
+    refund_tries: Annotated[int, Field(ge=1, le=MOST_TRIES)] = 3
+    """How often a refund is asked of a provider that refuses it for a reason that may pass."""
     tariffs: str = ""
     """What providers take for a payment, in hundredths of a percent and minor units: ``sandbox=140+25,other=290``."""
 
@@ -114,11 +129,17 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
         policy = PaymentPolicy(
             pending_wait_s={**DAYS_TO_PAY, **self.waits},
             pending_wait_else_s=self.pending_wait_s,
+            refund_pending_wait_s=self.refund_pending_wait_s,
+            refund_tries=self.refund_tries,
             attempt_overdue_s=self.attempt_overdue_s,
             webhook_url=self.webhook_url,
             provider=self.names[0],
             providers=self.methods,
             preparing=preparing,
+            per_shipment=frozenset(method.strip() for method in self.capture_per_shipment.split(",") if method.strip()),
+            authorize_again=self.lapsing_hold == "authorize_again",
+            hold_for_s=self.hold_for_s,
+            hold_margin_s=self.hold_margin_s,
             settled_within_days=self.settled_within_days,
         )
         if self.tariffs:

@@ -85,6 +85,16 @@ PAYMENTS: Final = Table(
         sa.Column("disputed_minor", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("release_keys", JSONB, nullable=False),
         sa.Column("release_reason", sa.Text, nullable=False),
+        sa.Column("per_shipment", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("held_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("due_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("waived_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("missing_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("capture_before", sa.DateTime(timezone=True)),
+        sa.Column("call_id", sa.Uuid),
+        sa.Column("token", sa.Text, nullable=False, server_default=""),
+        sa.Column("asked_again", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("earlier", JSONB, nullable=False, server_default="[]"),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(PAYMENT, "state"),
@@ -93,6 +103,18 @@ PAYMENTS: Final = Table(
         sa.CheckConstraint("refunded_minor >= 0", name="refunded_is_not_negative"),
         sa.CheckConstraint("refund_reserved_minor >= 0", name="reserved_is_not_negative"),
         sa.CheckConstraint("captured_minor <= amount_minor", name="captured_never_above_amount"),
+        sa.CheckConstraint(
+            "held_minor >= 0 AND captured_minor + held_minor <= amount_minor", name="never_held_above_amount"
+        ),
+        sa.CheckConstraint("due_minor BETWEEN 0 AND amount_minor", name="never_due_above_amount"),
+        sa.CheckConstraint(
+            "waived_minor >= 0 AND missing_minor >= 0"
+            " AND (NOT per_shipment OR captured_minor + waived_minor + missing_minor <= amount_minor)",
+            name="what_is_waived_or_missing_is_not_taken",
+        ),
+        sa.CheckConstraint(
+            "(state IN ('authorized', 'partly_captured', 'voiding')) OR held_minor = 0", name="ended_means_nothing_held"
+        ),
         sa.CheckConstraint(
             "refunded_minor + refund_reserved_minor <= captured_minor", name="refunded_never_above_captured"
         ),
@@ -107,7 +129,7 @@ PAYMENTS: Final = Table(
     ),
     key=("order_id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"amount_minor", "currency", "method", "authorize_key", "attempt_id", "provider"}),
+    fixed=frozenset({"amount_minor", "currency", "method", "authorize_key", "provider", "per_shipment", "token"}),
 )
 
 AUTHORIZATIONS: Final = Table(
@@ -122,7 +144,7 @@ AUTHORIZATIONS: Final = Table(
             "one_live_authorization_per_order",
             "order_id",
             unique=True,
-            postgresql_where=sa.text("state IN ('held', 'captured')"),
+            postgresql_where=sa.text("state = 'held'"),
         ),
         # a dispute names the provider's payment and nothing of ours
         sa.Index("authorizations_by_providers_id", "provider_payment_id"),
@@ -139,12 +161,14 @@ CAPTURES: Final = Table(
         METADATA,
         sa.Column("id", sa.Uuid, primary_key=True),
         *_money("a_capture", CAPTURE),
-        # capturing at once takes the whole amount: a second capture would be a second charge
-        sa.Index("one_capture_per_order", "order_id", unique=True),
+        # at once it is taken whole, under the id of the authorization: a second capture would be a second charge
+        sa.Column("part", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Index("one_whole_capture_per_order", "order_id", unique=True, postgresql_where=sa.text("NOT part")),
+        sa.Index("captures_of_an_order", "order_id"),
     ),
     key=("id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "amount_minor", "currency"}),
+    fixed=frozenset({"order_id", "amount_minor", "currency", "part"}),
 )
 
 REFUNDS: Final = Table(
@@ -157,11 +181,14 @@ REFUNDS: Final = Table(
         sa.Column("command_key", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("refusal", sa.Text, nullable=False),
+        sa.Column("waived_minor", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("part_of", sa.Uuid, nullable=False),
+        sa.CheckConstraint("waived_minor BETWEEN 0 AND amount_minor", name="no_more_is_waived_than_refunded"),
         sa.Index("refunds_of_an_order", "order_id"),
     ),
     key=("refund_id",),
     discipline=Discipline.VERSIONED,
-    fixed=frozenset({"order_id", "amount_minor", "currency", "command_key", "reason"}),
+    fixed=frozenset({"order_id", "amount_minor", "currency", "command_key", "reason", "waived_minor", "part_of"}),
 )
 
 CHARGEBACKS: Final = Table(
@@ -233,6 +260,7 @@ ATTEMPTS: Final = Table(
         sa.Column("tries", sa.Integer, nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("provider", sa.Text, nullable=False, server_default="sandbox"),
+        sa.Column("capture", sa.Boolean, nullable=False, server_default=sa.true()),
         sa.Column("version", sa.Integer, nullable=False),
         *instants(),
         states_check(ATTEMPT, "state"),
@@ -257,6 +285,7 @@ ATTEMPTS: Final = Table(
             "webhook_url",
             "provider_payment_id",
             "provider",
+            "capture",
         }
     ),
 )

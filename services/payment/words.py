@@ -1,6 +1,7 @@
 """The provider's answers as words the table knows, the same for a reply and for a notice."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.payment.domain import IMPOSSIBLE, UNKNOWN, Word
 from services.payment.provider.port import (
@@ -26,6 +27,7 @@ class Spoken:
     captured_minor: int = 0
     refunded_minor: int = 0
     status: str = ""
+    capture_before: datetime | None = None
 
 
 def spoken(answer: ProviderAnswer) -> Spoken:
@@ -33,8 +35,8 @@ def spoken(answer: ProviderAnswer) -> Spoken:
     match answer:
         case Prepared():
             return Spoken(Word.PREPARED, id_)
-        case Authorized():
-            return Spoken(Word.AUTHORIZED, id_)
+        case Authorized(_, _, capture_before):
+            return Spoken(Word.AUTHORIZED, id_, capture_before=capture_before)
         case Captured(_, captured_minor, refunded_minor):
             return Spoken(Word.CAPTURED, id_, captured_minor=captured_minor, refunded_minor=refunded_minor)
         case Pending():

@@ -35,6 +35,7 @@ def cart(
     token: str | None = "tok_ok",
     lines: Sequence[Line] | None = None,
     currency: str | None = None,
+    method: str = "card",
 ) -> dict[str, Any]:
     """A checkout of two lines whose total adds up, in minor units of its currency."""
     code = currency or rng.choice(tuple(CURRENCIES))
@@ -66,7 +67,7 @@ def cart(
         **{name: _money(amount, code) for name, amount in parts.items() if amount},
         "total": _money(total, code),
     }
-    return placed | ({} if token is None else {"payment": {"method": "card", "token": token}})
+    return placed | ({} if token is None else {"payment": {"method": method, "token": token}})
 
 
 def receipts(reference: str, stock: Mapping[tuple[str, str], int]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from services.sandbox.case import Case, Scenario
 from services.sandbox.control import free_port
 from services.sandbox.operators import FED, SUPPLIES, Operators, Supplied
 from services.sandbox.processes import Group, check_alive, running, until_started
-from services.sandbox.scenarios import OVERSOLD, SCENARIOS, cases
+from services.sandbox.scenarios import LATER, OVERSOLD, SCENARIOS, cases
 from services.sandbox.servers import Servers
 from services.sandbox.shopper import Heard, Saying, Shopper
 from shared.provision import SERVICES
@@ -40,6 +40,7 @@ SHORT_TIMES: Final[Mapping[str, str]] = {
     "WAREHOUSE_MISSING": ",".join(f"{FED}/{sku}" for sku in OVERSOLD.values()),
     "SHORTAGE_ANSWER_S": "8",
     "SANDBOX_PROVIDER_SETTLE_AFTER_S": "1",
+    "CAPTURE_PER_SHIPMENT": LATER,
 }
 """What usually takes minutes takes seconds, by setting."""
 OPEN_AT_ONCE: Final = 24

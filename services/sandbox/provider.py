@@ -90,6 +90,10 @@ class _SettleBody(_Body):
     paid: bool
 
 
+class _LapseBody(_Body):
+    reference: Text
+
+
 class _SettlementsAsked(_Body):
     since: AwareDatetime
     after: Annotated[int, Field(ge=0)] = 0
@@ -128,6 +132,7 @@ class ProviderServer:
                 web.post("/payments/{id}/void", self._answering(self._void)),
                 web.post("/payments/{id}/refunds", self._answering(self._refund)),
                 web.post("/script/settle", self._answering(self._settle)),
+                web.post("/script/lapse", self._answering(self._lapse)),
                 web.get("/payments", self._answering(self._find_by_key)),
                 web.get("/payments/{id}", self._answering(self._find)),
                 web.get("/books", self._answering(self._show_books)),
@@ -226,6 +231,12 @@ class ProviderServer:
         payments = [payment.shown() for payment in self._books.payments()]
         entries = [entry.shown() for entry in self._books.entries()]
         return Reply(200, orjson.dumps({"payments": payments, "entries": entries}))
+
+    async def _lapse(self, request: web.Request) -> Reply:
+        """The hold of an order's payment comes to its end."""
+        body = _LapseBody.model_validate_json(await request.read())
+        payment = next((one for one in self._books.payments() if one.reference == body.reference), None)
+        return refusal(404, "unknown_payment") if payment is None else self._desk.lapse(payment, _now())
 
     async def _show_settlements(self, request: web.Request) -> Reply:
         """What was settled since an instant, a page at a time."""

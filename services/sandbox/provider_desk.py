@@ -102,6 +102,11 @@ class Desk:
         done = script.settle(payment, paid, now)
         return self._written(done, payment, hangs=False, answer=done.payment.shown(), now=now)
 
+    def lapse(self, payment: Payment, now: datetime) -> Reply:
+        """What is held for too long is let go, and that is always told."""
+        done = script.lapse(payment, now)
+        return self._written(done, payment, hangs=False, answer=done.payment.shown(), now=now, told=True)
+
     def _payment_of(self, call: Call) -> Payment | None:
         match call:
             case Authorize():
@@ -160,12 +165,20 @@ class Desk:
             case Refund():
                 return script.refund(payment, call.amount_minor, key, now)
 
-    def _written(self, done: Done, before: Payment | None, hangs: bool, answer: dict[str, Any], now: datetime) -> Reply:
+    def _written(
+        self,
+        done: Done,
+        before: Payment | None,
+        hangs: bool,
+        answer: dict[str, Any],
+        now: datetime,
+        told: bool = False,
+    ) -> Reply:
         payment = done.payment
         if payment != before:
             self.books.put(payment)
         self.books.enter(done.entries)
-        webhooks = self._notices(done, before, now)
+        webhooks = self._notices(done, before, now, told)
         for webhook in {webhook.id: webhook for webhook in webhooks}.values():
             self.books.send(webhook)
         return Reply(
@@ -177,23 +190,23 @@ class Desk:
             settles=payment if payment.settles_at is not None else None,
         )
 
-    def _notices(self, done: Done, before: Payment | None, now: datetime) -> tuple[Webhook, ...]:
+    def _notices(self, done: Done, before: Payment | None, now: datetime, told: bool) -> tuple[Webhook, ...]:
         """A token with webhooks tells the result of its authorization; with webhooks_for_all everything is told."""
         payment = done.payment
         is_result = before is None or (before.status is Status.PENDING and payment.status is not Status.VOIDED)
         times = script_of(payment.token).webhooks if is_result else 0
-        if self.webhooks_for_all:
+        if self.webhooks_for_all or told:
             times = max(times, 1)
         if payment.webhook_url is None or not done.entries or times == 0:
             return ()
         event_id = self.new_id("evt")
-        told = {
+        event = {
             "id": event_id,
             "type": _EVENT_OF_ENTRY[done.entries[-1].kind],
             "created": now.isoformat(),
             "payment": payment.shown(),
         }
-        return (Webhook(event_id, payment.webhook_url, _json(told)),) * times
+        return (Webhook(event_id, payment.webhook_url, _json(event)),) * times
 
 
 _EVENT_OF_ENTRY = {

@@ -253,6 +253,12 @@ def void(payment: Payment, key: str, now: datetime) -> Done | Impossible:
             return Impossible("not_authorized")
 
 
+def lapse(payment: Payment, now: datetime) -> Done:
+    """The bank lets go of what it holds; what is not held stays as it is."""
+    done = void(payment, payment.key, now) if open_minor(payment) else None
+    return done if isinstance(done, Done) else Done(payment, ())
+
+
 def refund(payment: Payment, amount_minor: int, key: str, now: datetime) -> Done | Impossible:
     if amount_minor > payment.captured_minor - payment.refunded_minor:
         return Impossible("refund_above_captured")

@@ -39,10 +39,10 @@ NOWHERE: Final = "0195567a-0000-7000-8000-00000000dead"
 
 
 def _places(
-    token: str | None, lines: Callable[[random.Random], list[Line]] | None = None
+    token: str | None, lines: Callable[[random.Random], list[Line]] | None = None, method: str = "card"
 ) -> Callable[[Case], list[Saying]]:
     def first(case: Case) -> list[Saying]:
-        case.checkout = cart(case.rng, case.key, token=token, lines=lines(case.rng) if lines else None)
+        case.checkout = cart(case.rng, case.key, token=token, lines=lines(case.rng) if lines else None, method=method)
         return [place(case.checkout)]
 
     return first
@@ -186,6 +186,8 @@ def _never_stored(rng: random.Random) -> list[Line]:
 
 MORE: Final = frozenset({"oversold, money back"})
 """Where something else is in the cart."""
+LATER: Final = "bnpl"
+"""Bought now and paid later: held, and captured per shipment."""
 DELIVERED: Final = ("accepted", "confirmed", "delivered")
 
 
@@ -212,6 +214,10 @@ SCENARIOS: Final = (
     Scenario("webhook first", "the notice overtakes the answer", 6, (DELIVERED,), _places("tok_webhook_first")),
     Scenario("payment follows", "the payment comes later", 10,
              ((*DELIVERED, "payment_pending"),), _places(None), {"payment_pending": _pays}),
+    Scenario("paid per shipment", "held; taken as parcels leave", 5, ((*DELIVERED, "shipped in 2"),),
+             _places("tok_ok_capture_timeout", _these(*(Line(sku, 1) for sku in APART)), LATER)),
+    Scenario("refunded before sent", "a part is never taken", 4, ((*DELIVERED, "refund done", "refunded"),),
+             _places("tok_ok", method=LATER), {"confirmed": _refunds(lambda total: total // 4)}),
     # how they end early
     Scenario("card declined", "nothing is kept", 12, (("accepted", "cancelled payment_declined"),),
              _places("tok_declined")),

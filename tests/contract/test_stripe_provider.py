@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -278,6 +279,13 @@ class TestOutcomes:
 
 
 class TestCapturesInParts:
+    async def test_it_says_when_a_hold_lapses(self, rig: StripeRig) -> None:
+        request = await prepared(rig, HELD)
+        before = datetime.now(UTC)
+        answer = await rig.provider.authorize("attempt", request)
+        assert isinstance(answer, Authorized) and answer.capture_before is not None
+        assert timedelta(days=6) < answer.capture_before - before < timedelta(days=8)
+
     async def test_what_is_not_captured_stays_capturable(self, rig: StripeRig) -> None:
         payment_id = await held(rig)
         for number, taken in enumerate((300, 600, 1000)):

@@ -78,8 +78,9 @@ INSERT INTO payments.payments (order_id, amount_minor, currency, method, state, 
     captured_minor, refunded_minor, refund_reserved_minor, release_keys, release_reason, version) VALUES
     ('{KEPT}', 956, 'EUR', 'card', 'captured', 'k', 'p1', 956, 56, 0, '[]', '', 1),
     ('{GONE}', 500, 'EUR', 'card', 'declined', 'k', 'p2', 0, 0, 0, '[]', '', 1);
-INSERT INTO payments.refunds (refund_id, order_id, amount_minor, currency, state, command_key, reason, refusal, version)
-    VALUES (gen_random_uuid(), '{KEPT}', 56, 'EUR', 'refunded', 'k', '', '', 1);
+INSERT INTO payments.refunds (refund_id, part_of, order_id, amount_minor, currency, state, command_key, reason,
+    refusal, version)
+    VALUES ('{RUN}', '{RUN}', '{KEPT}', 56, 'EUR', 'refunded', 'k', '', '', 1);
 INSERT INTO payments.transfers (id, order_id, occurred_at, currency, debit, credit, amount_minor, kind, reference,
     provider) VALUES
     (gen_random_uuid(), '{KEPT}', now(), 'EUR', 'provider_clearing', 'order_funds', 956, 'capture', 'c', 'sandbox'),
@@ -106,10 +107,11 @@ INSERT INTO orders.parked (id, queue, head, body, reason, error, attempts)
     VALUES (gen_random_uuid(), 'order', '{{}}', 'x', 'expected', '', 1);
 """
 
+UNTOUCHED: Final = {"amount_minor": 956, "captured_minor": 0, "refunded_minor": 0, "voided_minor": 0}
 BOOKS: Final = {
     "payments": [
-        {"id": "p1", "reference": KEPT, "status": "captured", "captured_minor": 956, "refunded_minor": 56},
-        {"id": "p2", "reference": GONE, "status": "declined", "captured_minor": 0, "refunded_minor": 0},
+        {**UNTOUCHED, "id": "p1", "reference": KEPT, "status": "captured", "captured_minor": 956, "refunded_minor": 56},
+        {**UNTOUCHED, "id": "p2", "reference": GONE, "status": "declined"},
     ]
 }
 
@@ -153,6 +155,7 @@ BREAKS: Final[dict[str, str | Seen | dict[str, Any]]] = {
     " SET state = 'accepted', accepted_by = 'grace'",
     "money kept is money owed": f"UPDATE orders.orders SET state = 'cancelled' WHERE id = '{KEPT}'",
     "no money waits on a dead order": {"id": "p3", "reference": GONE, "status": "authorized", "captured_minor": 0},
+    "what is held is held": {**UNTOUCHED, "id": "p3", "reference": KEPT, "status": "authorized"},
     "refunds stay within what was captured": {
         "id": "p3",
         "reference": KEPT,

@@ -170,13 +170,18 @@ async def test_every_kind_of_difference_is_found_none_is_invented_and_each_is_ac
         ("missing_there", str(missing)): (1000, 0, "shortfall", 1000),
     }  # fmt: skip
     assert [(one["kind"], one["order_id"]) for one in listed["timing"]] == [("timing", str(later))]
+    assert [(one["kind"], one["differences"], one["of_no_order"]) for one in listed["by_class"]] == [
+        ("amount", 1, 0), ("fee", 1, 0), ("missing_here", 1, 1), ("missing_there", 1, 0),
+    ]  # fmt: skip
     code, shown, _ = await desk.oms("reconcile")
+    assert "open: 1 amount, 1 fee, 1 missing_here, 1 missing_there" in shown
+    assert "of no order of ours, told nowhere but here: 1 missing_here" in shown
     assert code == 0 and "missing_there" in shown and "suspense from provider_clearing" in shown
 
     for one in found.values():
         accepted = await desk.json("reconcile", "accept", one["id"], "--by", "grace", "--yes")
         assert (accepted["decided"], accepted["by"]) == (True, "grace")
-    assert (await desk.json("reconcile"))["differences"] == []
+    assert ((done := await desk.json("reconcile"))["differences"], done["by_class"]) == ([], [])
     net = sum(int(row["amount_minor"]) - int(row["fee_minor"] or 0) for row in (*rows.values(), stranger))
     assert await desk.clearing([*orders, nobody]) == net + 1000  # what is settled later is still to come
     balance = await desk.json("ledger")

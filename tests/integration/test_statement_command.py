@@ -178,6 +178,22 @@ async def test_a_person_assigns_and_sends_back_and_the_payouts_are_made(shop: Sh
     assert await shop.value("SELECT count(*) FROM statement_entries WHERE state = 'sent_back'") == 1
 
 
+async def test_a_transfer_called_back_takes_its_payout_off_the_list(shop: Shop) -> None:
+    order_id, reference = await shop.ordered()
+    await shop.json("import", shop.file(camt(Line("10.00", reference, id="C-1"), statement="060")))
+    refund = RefundPayment(order_id=order_id, refund_id=new_id(), amount_minor=400, currency="EUR")
+    await shop.hears(refund, key=f"orchestrator/{order_id}/refund/do")
+    await shop.works()
+    assert len(await shop.json("payouts")) == 1
+    back = Line("-10.00", reference, id="C-2", reversal=True)
+    told = await shop.json("import", shop.file(camt(back, statement="061")))
+    assert told["outcomes"] == {"transfer_returned": 1}
+    assert await shop.json("payouts") == []
+    refusal = await shop.value("SELECT state || ' ' || refusal FROM refunds WHERE order_id = $1", order_id)
+    assert refusal == "refused transfer_returned"
+    assert await shop.value("SELECT refund_reserved_minor FROM payments WHERE order_id = $1", order_id) == 0
+
+
 async def test_of_too_much_the_rest_is_paid_out(shop: Shop) -> None:
     order_id, reference = await shop.ordered()
     await shop.json("import", shop.file(camt(Line("12.50", reference, id="M-1"), statement="046")))

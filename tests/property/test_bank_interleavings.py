@@ -13,9 +13,10 @@ from services.payment.banking.entries import EntryState
 from services.payment.banking.matching import Outcome
 from services.payment.banking.tables import ENTRIES
 from services.payment.creditor_reference import reference_of
-from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
+from services.payment.domain import ENDED, Attempt, AttemptKind, PaymentState, Refund, RefundState
 from services.payment.tables import CAPTURES, REFUNDS
 from tests.support.bank import BankTill
+from tests.support.books import ledger_is_wrong
 
 ORDER = UUID(int=0xA1)
 AUTHORIZE, RELEASE = "orchestrator/run/pay/do", "orchestrator/run/pay/undo"
@@ -31,6 +32,7 @@ STEPS = (
     "refund",
     "works",
     "payout",
+    "left",
     "assign",
     "back",
 )
@@ -70,6 +72,10 @@ async def _played(steps: list[str], rest_goes_back: bool) -> None:
                 await till.works()
             case "payout":
                 told += await _paid_out(till)
+            case "left":
+                left = await _left_all_the_same(till)
+                told += left
+                assert all(till.entry(one.bank_reference).state is EntryState.OPEN for one in left)
             case "assign" | "back":
                 for entry in till.store.rows(ENTRIES):
                     if entry.state is EntryState.OPEN:
@@ -78,6 +84,8 @@ async def _played(steps: list[str], rest_goes_back: bool) -> None:
     for _ in range(5):  # void, take back, pay out
         await till.works()
         told += await _paid_out(till)
+    await till.passes(minutes=10)
+    assert till.store.due == {} and all(one.state in ENDED for one in till.attempts(ORDER))
     _check(till, refunds)
 
 
@@ -86,7 +94,7 @@ async def _paid_out(till: BankTill) -> list[BookedEntry]:
     entries = [
         till.booked(reference_of(str(one.id)), -one.amount_minor)
         for one in till.attempts(ORDER)
-        if one.kind is AttemptKind.REFUND and one.state is not AttemptState.KNOWN
+        if one.kind is AttemptKind.REFUND and _refund_of(till, one).state is RefundState.ASKED
     ]
     entries += [
         till.booked(reference_of(str(one.id)), one.kept_minor - one.amount_minor)
@@ -96,6 +104,24 @@ async def _paid_out(till: BankTill) -> list[BookedEntry]:
     if entries:
         await till.states(*entries)
     return entries
+
+
+async def _left_all_the_same(till: BankTill) -> list[BookedEntry]:
+    """Payouts that were handed to the bank before the customer's bank took the money back."""
+    entries = [
+        till.booked(reference_of(str(one.id)), -one.amount_minor)
+        for one in till.attempts(ORDER)
+        if one.kind is AttemptKind.REFUND and _refund_of(till, one).state is RefundState.REFUSED
+    ]
+    if entries:
+        await till.states(*entries)
+    return entries
+
+
+def _refund_of(till: BankTill, attempt: Attempt) -> Refund:
+    refund = till.store.row(REFUNDS, attempt.refund_id)
+    assert isinstance(refund, Refund)
+    return refund
 
 
 def _check(till: BankTill, refunds: int) -> None:
@@ -109,6 +135,9 @@ def _check(till: BankTill, refunds: int) -> None:
     )
     done = [one for one in till.store.rows(REFUNDS) if one.state is RefundState.REFUNDED]
     assert payment.refunded_minor == sum(one.amount_minor for one in done)
+    assert payment.refund_reserved_minor == 0 and list(ledger_is_wrong(till.store)) == []
+    refused = [one for one in till.store.rows(REFUNDS) if one.state is RefundState.REFUSED]
+    assert {one.refusal for one in refused} <= {"transfer_returned"}
     left = sum(-one.amount_minor for one in entries if one.outcome == Outcome.PAID_OUT)
     back = sum(one.amount_minor - one.kept_minor for one in entries if one.state is EntryState.SENT_BACK)
     assert left == payment.refunded_minor + back

@@ -16,7 +16,7 @@ from contracts.frame import CommandWithdrawn
 from contracts.inventory import ReservationExpired, StockCommitted, StockGone, StockHeld, StockShort
 from contracts.message import Message
 from contracts.order import LinesReserved, OrderRefused, RefundRefused
-from contracts.payment import PaymentDeclined, PaymentPending, PaymentRefundRefused
+from contracts.payment import PaymentDeclined, PaymentPending, PaymentRefundRefused, RefundPending
 from contracts.shortage import Choice, LinesSettled, ShortageSettled, WithdrawRefused
 from contracts.values import Address, SkuQuantity
 from services.orchestrator import engine
@@ -39,6 +39,12 @@ REFUSALS: dict[str, Message] = {
     "withdraw-units": WithdrawRefused(order_id=ORDER, reason="too_late"),
     "open-refund": RefundRefused(order_id=ORDER, refund_id=RUN, reason="not_paid"),
     "refund-payment": PaymentRefundRefused(order_id=ORDER, refund_id=RUN, reason="not_captured"),
+}
+
+
+INTERIM: dict[str, Message] = {
+    "authorize-payment": PaymentPending(order_id=ORDER, wait_s=3600),
+    "refund-payment": RefundPending(order_id=ORDER, refund_id=RUN, wait_s=3600),
 }
 
 
@@ -111,7 +117,7 @@ class Participants:
 
 
 moves = st.lists(
-    st.tuples(st.sampled_from(["answer", "repeat", "lose", "ring", "expire"]), st.integers(0, 9)), max_size=60
+    st.tuples(st.sampled_from(["answer", "repeat", "lose", "ring", "expire", "wait"]), st.integers(0, 9)), max_size=60
 )
 
 
@@ -138,6 +144,11 @@ def test_every_run_ends_and_leaves_nothing_behind(name: str, refuses: set[str], 
             continue
         if what == "expire" and name == "checkout":
             advanced = engine.hear(saga, late, run, "hold-stock", "do", ReservationExpired(order_id=ORDER), now)
+        elif what == "wait" and waiting:
+            _, slug, direction = engine.parse_key(waiting[which % len(waiting)])
+            if (interim := INTERIM.get(slug)) is None or direction != "do":
+                continue
+            advanced = engine.hear(saga, late, run, slug, direction, interim, now)
         elif what == "ring" or not (waiting or heard):
             now = max(now, run.next_ask_at) + timedelta(seconds=1)
             advanced = engine.overdue(saga, run, now)
@@ -174,6 +185,29 @@ def test_a_pending_payment_is_not_given_up_while_its_method_allows(pause: float)
     advanced = engine.hear(saga, late, run, "authorize-payment", "do", pending, NOW)
     assert engine.overdue(saga, advanced.run, NOW + timedelta(seconds=pause)).run == advanced.run
     assert [said.command.topic for said in advanced.said if isinstance(said, Ask)] == ["inventory.extend_hold"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(name=st.sampled_from(["refund", "settlement"]), pause=st.floats(1, 1_000_000), asks=st.integers(0, 30))
+def test_a_refund_that_takes_days_is_not_stuck_until_it_is_overdue(name: str, pause: float, asks: int) -> None:
+    saga, late = SAGAS[name], LATE[name]
+    run = engine.begin(saga, new_run(name), NOW).run
+    while run.pending != ["refund-payment"]:
+        (slug,) = run.pending
+        run = engine.hear(saga, late, run, slug, "do", done(saga.steps[slug]), NOW).run
+    for _ in range(asks):  # payment was away, and may have been for long
+        run = engine.overdue(saga, run, run.next_ask_at).run
+    assert (run.stuck_since is not None) == (asks > engine.PATIENCE_ASKS)
+    heard_at = run.next_ask_at
+    pending = RefundPending(order_id=ORDER, refund_id=RUN, wait_s=pause)
+    run = engine.hear(saga, late, run, "refund-payment", "do", pending, heard_at).run
+    end = heard_at + timedelta(seconds=pause)
+    assert run.stuck_since is None and engine.overdue(saga, run, end).run == run
+    assert engine.ask_now(saga, run, heard_at).run.next_ask_at == run.next_ask_at > end
+    for _ in range(engine.PATIENCE_ASKS + 1):  # the statement should have shown it: a person hears of it
+        run = engine.overdue(saga, run, run.next_ask_at).run
+    assert run.stuck_since is not None and run.stuck_since > end
+    assert engine.hear(saga, late, run, "refund-payment", "do", done(saga.steps["refund-payment"]), end).run.asks == 0
 
 
 def test_silence_while_the_payment_follows_gives_up_after_the_hold() -> None:

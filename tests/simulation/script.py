@@ -64,9 +64,18 @@ def _token(token: str) -> Callable[[Plan], None]:
     return kind
 
 
-def _transfer(token: str) -> Callable[[Plan], None]:
+def _by(method: str, token: str) -> Callable[[Plan], None]:
     def kind(plan: Plan) -> None:
-        plan.place(token, method="transfer")
+        plan.place(token, method=method)
+
+    return kind
+
+
+def _refunded(method: str = "card") -> Callable[[Plan], None]:
+    def kind(plan: Plan) -> None:
+        tail = plan.rng.choice(("", "_refund_error", "_refund_timeout"))
+        plan.shop.refunds[plan.checkout_id] = plan.rng.choice([[-1], [100, 200], [-1, 1], [100, -1, 10**9]])
+        plan.place(f"tok_ok{tail}", method=method)
 
     return kind
 
@@ -81,12 +90,6 @@ def _wire(plan: Plan, calls_back: bool = False) -> None:
 
 def _wire_called_back(plan: Plan) -> None:
     _wire(plan, calls_back=True)
-
-
-def _refunded(plan: Plan) -> None:
-    tail = plan.rng.choice(("", "_refund_error", "_refund_timeout"))
-    plan.shop.refunds[plan.checkout_id] = plan.rng.choice([[-1], [100, 200], [-1, 1], [100, -1, 10**9]])
-    plan.place(f"tok_ok{tail}")
 
 
 def _same_checkout_again(plan: Plan) -> None:
@@ -143,15 +146,19 @@ KINDS: Final[dict[str, Callable[[Plan], None]]] = {
     "pending": _token("tok_pending"),
     "pending then paid": _token("tok_pending_then_paid"),
     "pending then failed": _token("tok_pending_then_failed"),
-    "transfer, paid": _transfer("tok_pending_then_paid"),
-    "transfer, never": _transfer("tok_pending"),
+    "transfer, paid": _by("transfer", "tok_pending_then_paid"),
+    "transfer, never": _by("transfer", "tok_pending"),
+    "per shipment": _by("bnpl", "tok_ok"),
+    "per shipment, decided later": _by("bnpl", "tok_pending_then_paid"),
+    "per shipment, captures fail": _by("bnpl", "tok_do_then_timeout_capture_timeout_void_error"),
+    "per shipment, refunded": _refunded("bnpl"),
     "wire": _wire,
     "wire, called back": _wire_called_back,
     "wire, called back again": _wire_called_back,  # twice in this table, like refunds
     "duplicate webhook": _token("tok_duplicate_webhook"),
     "webhook first": _token("tok_webhook_first"),
-    "refunded": _refunded,
-    "refunded again and again": _refunded,  # twice in this table: refunds have fewer chances than checkouts
+    "refunded": _refunded(),
+    "refunded again and again": _refunded(),  # twice in this table: refunds have fewer chances than checkouts
     "same checkout again": _same_checkout_again,
     "key reused": _key_reused,
     "payment follows": _payment_follows,

@@ -99,12 +99,19 @@ def _payment(providers: Providers) -> Part:
     )
 
 
+PER_SHIPMENT: Final = frozenset({"bnpl"})
+"""Whoever lets buy now and pay later is paid for what was sent."""
+
+
 @cache  # a registration table holds no state; making one costs more than a schedule of the simulator can afford
 def _payment_consumer() -> Consumer:
     from services.payment import handlers
     from services.payment.domain import PaymentPolicy
 
-    return handlers.make_consumer(PaymentPolicy(webhook_url="http://payment.test/webhooks", providers={"wire": "bank"}))
+    policy = PaymentPolicy(
+        webhook_url="http://payment.test/webhooks", providers={"wire": "bank"}, per_shipment=PER_SHIPMENT
+    )
+    return handlers.make_consumer(policy)
 
 
 def _fulfillment(_: Providers) -> Part:

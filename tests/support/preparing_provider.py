@@ -67,6 +67,9 @@ class PreparingProvider(ScriptedProvider):
     def settle(self, payment_id: str, paid: bool) -> list[WebhookNotice]:
         return [self._told(notice) for notice in super().settle(payment_id, paid)]
 
+    def lapse(self, payment_id: str) -> list[WebhookNotice]:
+        return [self._told(notice) for notice in super().lapse(payment_id)]
+
     def settle_due(self) -> list[WebhookNotice]:
         return [self._told(notice) for notice in super().settle_due()]
 

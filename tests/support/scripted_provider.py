@@ -83,6 +83,13 @@ class ScriptedProvider:
             raise LookupError(payment_id)
         return _notices(self._desk.settle(payment, paid, self._now()))
 
+    def lapse(self, payment_id: str) -> list[WebhookNotice]:
+        """What /script/lapse does."""
+        payment = self._books.payment(payment_id)
+        if payment is None:
+            raise LookupError(payment_id)
+        return _notices(self._desk.lapse(payment, self._now()))
+
     def settle_due(self) -> list[WebhookNotice]:
         """Settle the scripted pending payments whose time has come, in order of their time."""
         now = self._now()

@@ -6,7 +6,7 @@ Calls, answers and notices are lists a test takes from in any order, twice or ne
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from contracts.message import Message
@@ -25,6 +25,7 @@ from tests.support.company import Ids, envelope_of
 from tests.support.memory import MemoryStore
 from tests.support.scripted_provider import ScriptedProvider
 
+M = TypeVar("M", bound=Message)
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POLICY = PaymentPolicy(webhook_url="https://payment.example/notices", pending_wait_s={"transfer": 3600.0})
 INSTANTS = 2_000
@@ -39,14 +40,19 @@ class TwoStepProvider(ScriptedProvider):
 
 class Till:
     def __init__(
-        self, provider: type[ScriptedProvider] = ScriptedProvider, notices: Mapping[str, Notices] | None = None
+        self,
+        provider: type[ScriptedProvider] = ScriptedProvider,
+        notices: Mapping[str, Notices] | None = None,
+        per_shipment: frozenset[str] = frozenset(),
+        authorize_again: bool = False,
     ) -> None:
         self.now = START
         self.new_id = Ids(self.clock)
         self.provider = provider(self.clock)
         self.effect = payment_effect({"sandbox": self.provider})
         self.store = MemoryStore(self.clock, tables=TABLES, machines=MACHINES)
-        policy = replace(POLICY, preparing=frozenset({"sandbox"} if self.provider.prepares else ()))
+        preparing = frozenset({"sandbox"} if self.provider.prepares else ())
+        policy = replace(POLICY, preparing=preparing, per_shipment=per_shipment, authorize_again=authorize_again)
         self.batches = Batches(make_consumer(policy, notices), self.store, self.new_id)
         self.calls: list[Attempt] = []
         """Attempts a worker has taken and not called yet."""
@@ -112,6 +118,9 @@ class Till:
     def settles(self, provider_payment_id: str, paid: bool) -> None:
         self.notices += [told_by(notice, "sandbox") for notice in self.provider.settle(provider_payment_id, paid)]
 
+    def lapses(self, provider_payment_id: str) -> None:
+        self.notices += [told_by(notice, "sandbox") for notice in self.provider.lapse(provider_payment_id)]
+
     def _hear_notices(self) -> None:
         self.notices += [told_by(notice, "sandbox") for notice in self.provider.take_notices()]
 
@@ -135,15 +144,21 @@ class Till:
         return final[0] if final else None
 
     def story(self) -> list[str]:
-        return [fact.name for fact in self.said() if isinstance(fact, StoryFact)]
+        return [fact.name for fact in self.said(StoryFact)]
 
-    def said(self) -> list[Message]:
-        return [_opened(row) for row in self.store.said()]
+    def said(self, kind: type[M]) -> list[M]:
+        """Everything of a kind that was said, to whomever."""
+        told = (_opened(row) for row in self.store.said())
+        return [fact for fact in told if isinstance(fact, kind)]
 
     def books(self, order_id: UUID) -> dict[str, Any]:
         """The one payment the provider has for this order."""
-        (found,) = (row for row in self.provider.books()["payments"] if row["reference"] == str(order_id))
+        (found,) = self.all_books(order_id)
         return found
+
+    def all_books(self, order_id: UUID) -> list[dict[str, Any]]:
+        """All its payments at the provider, oldest first: more than one where a hold lapsed."""
+        return [row for row in self.provider.books()["payments"] if row["reference"] == str(order_id)]
 
 
 def _opened(row: Any) -> Message:

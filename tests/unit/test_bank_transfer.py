@@ -10,9 +10,11 @@ from contracts.payment import (
     PaymentFailed,
     PaymentPending,
     PaymentRefunded,
+    PaymentRefundRefused,
     PaymentReleased,
     ProviderAnswered,
     RefundPayment,
+    RefundPending,
     ReleasePayment,
 )
 from contracts.statement import AssignEntry, DismissEntry, SendBackEntry
@@ -33,6 +35,7 @@ from services.payment.provider.port import (
 )
 from services.payment.tables import CHARGEBACKS, REFUNDS, TRANSFERS
 from tests.support.bank import BankTill
+from tests.support.books import ledger_is_wrong
 
 ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)
 AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
@@ -175,7 +178,7 @@ async def test_a_transfer_taken_back_is_told_in_the_order_s_story(till: BankTill
     (entry,) = await till.states(till.booked(reference, -1000, reversal=True))
     assert (entry.outcome, entry.state) == ("transfer_returned", EntryState.MATCHED)
     assert till.story()[-2:] == ["payment.failed", "payment.chargeback_lost"]
-    [failed] = [said for said in till.said() if isinstance(said, PaymentFailed)]
+    [failed] = till.said(PaymentFailed)
     assert failed == PaymentFailed(order_id=ORDER, missing_minor=1000, currency="EUR", reason="transfer_returned"), (
         "and the order is told to stop"
     )
@@ -195,7 +198,8 @@ async def test_a_refund_is_done_when_a_statement_shows_it(till: BankTill) -> Non
     await till.states(till.booked(await till.ordered(ORDER, AUTHORIZE)))
     await till.hears(refund(), keys=[REFUND])
     await till.works()
-    assert till.answer(REFUND) is None
+    days = 5 * 86_400.0
+    assert till.answers(REFUND) == [RefundPending(order_id=ORDER, refund_id=UUID(int=1), wait_s=days)]
     await till.passes(hours=1)
     assert till.attempts(ORDER)[-1].state is AttemptState.UNKNOWN
     (wrong,) = await till.states(till.booked(end_to_end_id=payout(till), amount_minor=-399))
@@ -208,6 +212,14 @@ async def test_a_refund_is_done_when_a_statement_shows_it(till: BankTill) -> Non
     assert till.store.due == {}
     twice, back = await till.states(till.booked(payout(till), -400), till.booked(payout(till), 400))
     assert (twice.outcome, back.outcome, back.state) == ("paid_out_twice", "payout_returned", EntryState.OPEN)
+
+
+async def test_a_refund_that_is_refused_is_not_announced(till: BankTill) -> None:
+    await till.states(till.booked(await till.ordered(ORDER, AUTHORIZE)))
+    await till.hears(refund(1001), keys=[REFUND])
+    refused = PaymentRefundRefused(order_id=ORDER, refund_id=UUID(int=1), reason="above_captured")
+    assert till.answers(REFUND) == [refused]
+    assert "payment.refund_pending" not in till.story()
 
 
 async def test_a_statement_may_overtake_the_worker(till: BankTill) -> None:
@@ -233,6 +245,7 @@ async def test_a_card_is_paid_out_by_its_provider_and_has_no_reference() -> None
     await authorized(till)
     await till.hears(refund(), keys=[REFUND])
     assert till.store.rows(QUOTED) == []
+    assert not any(isinstance(said, RefundPending) for said in till.answers(REFUND))
 
 
 # -- what a person decides ---------------------------------------------------------------------------------------------
@@ -338,3 +351,53 @@ async def test_called_back_twice_is_for_a_person(till: BankTill) -> None:
     (again,) = await till.states(till.booked(reference, -1000, reversal=True))
     assert (again.outcome, again.state) == ("unexpected", EntryState.OPEN)
     assert till.payment(ORDER).disputed_minor == 1000
+
+
+async def test_what_was_to_be_paid_out_of_a_transfer_called_back_does_not_leave(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.hears(refund(), keys=[REFUND])
+    await till.works()
+    out = payout(till)
+    await till.states(till.booked(reference, -1000, reversal=True))
+    refused = PaymentRefundRefused(order_id=ORDER, refund_id=UUID(int=1), reason="transfer_returned")
+    assert till.answer(REFUND) == refused
+    (row,) = till.store.rows(REFUNDS)
+    assert (row.state, row.refusal) == ("refused", "transfer_returned")
+    payment = till.payment(ORDER)
+    assert (payment.state, payment.refund_reserved_minor, payment.disputed_minor) == (PaymentState.CAPTURED, 0, 1000)
+    kinds = [row.kind for row in till.store.rows(TRANSFERS)]
+    assert kinds == ["capture", "refund_reserved", "chargeback", "refund_refused"]
+    assert list(ledger_is_wrong(till.store)) == []
+    assert till.story()[-1] == "payment.refund_refused"
+    await till.passes(minutes=10)
+    assert till.attempts(ORDER)[-1].state is AttemptState.KNOWN and till.store.due == {}  # nobody asks any more
+    (left,) = await till.states(till.booked(out, -400))  # it had left all the same
+    assert (left.outcome, left.state, left.order_id) == ("paid_out_twice", EntryState.OPEN, ORDER)
+    assert till.payment(ORDER) == payment and till.story()[-1] == "payment.transfer_unmatched"
+
+
+async def test_a_transfer_called_back_while_it_is_given_back_is_free(till: BankTill) -> None:
+    """The release's own payout: the customer has the money, so whoever waits for the release is answered."""
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.hears(ReleasePayment(order_id=ORDER, reason="cancelled"), keys=[RELEASE])
+    await till.works()
+    assert till.answer(RELEASE) is None
+    (back,) = await till.states(till.booked(reference, -1000, reversal=True))
+    assert (back.outcome, till.answer(RELEASE)) == ("transfer_returned", RELEASED)
+    payment = till.payment(ORDER)
+    assert (payment.state, payment.refunded_minor, payment.disputed_minor) == (PaymentState.RETURNED, 0, 1000)
+    await till.passes(minutes=10)
+    assert [row.state for row in till.store.rows(REFUNDS)] == ["refused"] and till.store.due == {}
+    assert list(ledger_is_wrong(till.store)) == []
+
+
+async def test_what_was_paid_out_already_is_not_called_off(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    await till.hears(refund(), keys=[REFUND])
+    await till.states(till.booked(payout(till), -400))
+    await till.states(till.booked(reference, -1000, reversal=True))
+    assert till.answer(REFUND) == PaymentRefunded(order_id=ORDER, refund_id=UUID(int=1))
+    assert [row.state for row in till.store.rows(REFUNDS)] == ["refunded"]

@@ -35,6 +35,19 @@ def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = load(monkeypatch, **SANDBOX, PENDING_WAIT_S_BY_METHOD="bnpl=60").policy()
     waits = [policy.pending_wait(method) for method in ("card", "bnpl", "transfer")]
     assert waits == [900.0, 60.0, 432_000.0]
+    assert policy.refund_pending_wait_s == 432_000.0
+    assert policy.refund_tries == 3 and load(monkeypatch, **SANDBOX, REFUND_TRIES="5").policy().refund_tries == 5
+    assert load(monkeypatch, **SANDBOX, REFUND_PENDING_WAIT_S="60").policy().refund_pending_wait_s == 60.0
+
+
+def test_a_method_may_be_paid_per_shipment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, **SANDBOX).policy().per_shipment == frozenset()
+    policy = load(
+        monkeypatch, **SANDBOX, CAPTURE_PER_SHIPMENT="bnpl, invoice", HOLD_FOR_S="60", HOLD_MARGIN_S="6"
+    ).policy()
+    assert (policy.per_shipment, policy.authorize_again) == (frozenset({"bnpl", "invoice"}), False)
+    assert (policy.hold_for_s, policy.hold_margin_s) == (60.0, 6.0)
+    assert load(monkeypatch, **SANDBOX, LAPSING_HOLD="authorize_again").policy().authorize_again
 
 
 @pytest.mark.parametrize(
@@ -46,9 +59,13 @@ def test_a_method_may_take_days(monkeypatch: pytest.MonkeyPatch) -> None:
         ({**SANDBOX, "PAYMENT_METHODS": "card=stripe"}, "PAYMENT_METHODS names"),
         ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=soon"}, "soon"),
         ({**SANDBOX, "PENDING_WAIT_S_BY_METHOD": "bnpl=0"}, "above zero"),
+        ({**SANDBOX, "REFUND_TRIES": "0"}, "greater than or equal to 1"),
+        ({**SANDBOX, "REFUND_PENDING_WAIT_S": "0"}, "greater than 0"),
+        ({**SANDBOX, "REFUND_PENDING_WAIT_S": "inf"}, "finite"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,soon"}, "soon"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "1,0"}, "above zero"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": "nan"}, "above zero"),
+        ({**SANDBOX, "LAPSING_HOLD": "hope"}, "authorize_again"),
         ({**SANDBOX, "ASK_AGAIN_AFTER_S": ","}, "could not convert"),
     ],
 )

@@ -97,7 +97,7 @@ def test_money_that_came_during_a_void_is_not_waited_for_again() -> None:
     ],
 )
 def test_every_state_of_a_refund_stands_somewhere(state: RefundState, standing: Standing) -> None:
-    refund = Refund(UUID(int=2), ORDER, 400, "EUR", state, "")
+    refund = Refund(UUID(int=2), UUID(int=2), ORDER, 400, "EUR", state, "")
     assert of_refund(refund) == Expected(Purpose.REFUND, standing, 400, "EUR")
 
 

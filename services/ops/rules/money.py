@@ -4,6 +4,12 @@ from typing import Final
 
 from services.ops.rules.rule import KEPT, Rule
 
+HELD: Final = (
+    "CASE WHEN b.status IN ('authorized', 'captured')"
+    " THEN b.amount_minor - b.captured_minor - b.voided_minor ELSE 0 END"
+)
+"""Of a payment in the provider's books: authorized, and neither taken nor let go."""
+
 MONEY: Final = (
     Rule(
         "order totals are their lines",
@@ -22,10 +28,14 @@ MONEY: Final = (
     ),
     Rule(
         "never two live captures",
-        "at the provider, at most one payment per order holds money",
-        """SELECT reference AS subject, count(*) FILTER (WHERE captured_minor > refunded_minor) <= 1 AS holds,
-                  format('%s payments hold money', count(*) FILTER (WHERE captured_minor > refunded_minor)) AS found
-           FROM provider_payments GROUP BY reference""",
+        "at the provider, at most one payment per order holds money; paid per shipment, all together no more than it"
+        " was to pay",
+        """SELECT b.reference AS subject,
+                  CASE WHEN p.per_shipment THEN sum(b.captured_minor) <= min(p.amount_minor)
+                       ELSE count(*) FILTER (WHERE b.captured_minor > b.refunded_minor) <= 1 END AS holds,
+                  format('%s payments took %s of %s', count(*), sum(b.captured_minor), min(p.amount_minor)) AS found
+           FROM provider_payments b LEFT JOIN payments.payments p ON p.order_id::text = b.reference
+           GROUP BY b.reference, p.per_shipment""",
     ),
     Rule(
         "the provider's books agree with ours",
@@ -98,24 +108,40 @@ MONEY: Final = (
     ),
     Rule(
         "money kept is money owed",
-        "of a confirmed order the provider keeps its total less refunds; of any other order, nothing",
+        "of a confirmed order the provider keeps its total less refunds, or holds it still, but for what was lost and"
+        " told; of any other order, nothing",
         f"""SELECT coalesce(o.id::text, b.reference) AS subject,
-                  CASE WHEN o.state IN {KEPT} THEN coalesce(b.net, 0) = o.total_minor - o.refunded_minor
+                  CASE WHEN o.state IN {KEPT}
+                       THEN coalesce(b.net, 0) + coalesce(p.to_come, 0) = o.total_minor - o.refunded_minor
                        ELSE coalesce(b.net, 0) = 0 END AS holds,
-                  format('order %s of %s, refunded %s; kept %s', coalesce(o.state, 'unknown'), o.total_minor,
-                         o.refunded_minor, coalesce(b.net, 0)) AS found
+                  format('order %s of %s, refunded %s; kept %s, to come or lost %s', coalesce(o.state, 'unknown'),
+                         o.total_minor, o.refunded_minor, coalesce(b.net, 0), coalesce(p.to_come, 0)) AS found
            FROM orders.orders o
+           LEFT JOIN (SELECT order_id, greatest(held_minor - waived_minor, 0) + missing_minor AS to_come
+                      FROM payments.payments) p ON p.order_id = o.id
            FULL JOIN (SELECT reference, sum(captured_minor - refunded_minor)::bigint AS net
                       FROM provider_payments GROUP BY reference) b ON b.reference = o.id::text""",
         settled=True,
     ),
     Rule(
         "no money waits on a dead order",
-        "a cancelled order has nothing authorized or pending at the provider",
-        """SELECT b.id AS subject, b.status NOT IN ('authorized', 'pending') AS holds,
-                  format('%s of order %s', b.status, b.reference) AS found
+        "a cancelled order has nothing held or pending at the provider",
+        f"""SELECT b.id AS subject, b.status <> 'pending' AND {HELD} = 0 AS holds,
+                  format('%s of order %s, %s held', b.status, b.reference, {HELD}) AS found
            FROM provider_payments b LEFT JOIN orders.orders o ON o.id::text = b.reference
            WHERE o.id IS NULL OR o.state = 'cancelled'""",
+        settled=True,
+    ),
+    Rule(
+        "what is held is held",
+        "what our payments count on, and nothing else, is held at the provider",
+        f"""SELECT coalesce(p.order_id::text, b.reference) AS subject,
+                  coalesce(p.held_minor, 0) = coalesce(b.held, 0) AND p.call_id IS NULL AS holds,
+                  format('ours %s (%s), the provider''s %s', coalesce(p.held_minor, 0),
+                         coalesce(p.state, 'no payment'), coalesce(b.held, 0)) AS found
+           FROM payments.payments p
+           FULL JOIN (SELECT reference, sum({HELD})::bigint AS held FROM provider_payments b GROUP BY reference) b
+               ON b.reference = p.order_id::text""",
         settled=True,
     ),
     Rule(

@@ -25,8 +25,10 @@ from contracts.order import (
     PlaceOrder,
     ReserveLines,
 )
+from contracts.payment import CaptureDue
 from contracts.values import Address
 from services.order.domain import No, OrderPolicy, new_order
+from services.order.due import tell_due
 from services.order.handlers.common import cause, follow, followed_by_shipments, known, statuses, written
 from services.order.items import items_of, moved, promised
 from services.order.lifecycle import PROGRESS, UNPAID, OrderState
@@ -75,6 +77,7 @@ def confirm_order(
 ) -> Annotated[
     list[Said],
     OrderConfirmed,
+    CaptureDue,
     OrderConfirmedEvent,
     OrderProcessingEvent,
     OrderPartiallyFulfilledEvent,
@@ -86,7 +89,7 @@ def confirm_order(
     order = known(rows, command.order_id)
     if order.state is not OrderState.CANCELLED and order.state not in UNPAID:
         return [OrderConfirmed(order_id=order.id)]
-    story = Story(order, cause(moment))
+    story = Story(order if command.captured else replace(order, due_minor=0), cause(moment))
     if order.state is OrderState.CREATED:
         story.move("await payment", quietly=True)  # in passing: the money was there at once
     items = promised(rows.where(ITEMS, "order_id", order.id), command.waits)
@@ -100,7 +103,7 @@ def confirm_order(
         detail={wait.sku: f"{wait.quantity} by {wait.promised_at:%Y-%m-%d}, {wait.kind}" for wait in command.waits},
     )  # raises on a cancelled order: kept, and seen as stuck
     follow(story, followed_by_shipments(rows, order.id), rows, policy, moment.now)
-    return [OrderConfirmed(order_id=order.id), *written(story, rows)]
+    return [OrderConfirmed(order_id=order.id), *tell_due(story, rows), *written(story, rows)]
 
 
 def reserve_lines(

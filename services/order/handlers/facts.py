@@ -12,8 +12,10 @@ from contracts.order import (
     OrderShippedEvent,
     ReturnWindowPassed,
 )
+from contracts.payment import CaptureDue
 from contracts.story import StoryFact
 from services.order.domain import OrderPolicy
+from services.order.due import tell_due
 from services.order.handlers.common import cause, follow, followed_by_shipments, known, statuses, written
 from services.order.lifecycle import PROGRESS, TRACK
 from services.order.shipments import told
@@ -28,6 +30,7 @@ def fulfillment_progressed(
     fact: FulfillmentProgressed, rows: Rows, moment: Moment, policy: OrderPolicy
 ) -> Annotated[
     list[Said],
+    CaptureDue,
     OrderProcessingEvent,
     OrderPartiallyFulfilledEvent,
     OrderFulfilledEvent,
@@ -54,7 +57,7 @@ def fulfillment_progressed(
         },
     )
     follow(story, items, rows, policy, moment.now)
-    return written(story, rows)
+    return [*tell_due(story, rows), *written(story, rows)]
 
 
 def story_fact(fact: StoryFact, rows: Rows, moment: Moment) -> None:

@@ -10,9 +10,11 @@ from contracts.order import (
     OrderShortageEvent,
     OrderShortageSettledEvent,
 )
+from contracts.payment import CaptureDue
 from contracts.shortage import AlternativesOffered, Choice, LinesSettled, OfferAlternatives, SettleLines
 from contracts.values import Address
 from services.order.domain import OrderPolicy, Refund
+from services.order.due import tell_due
 from services.order.handlers.common import cause, follow_up, keep, known, statuses, written
 from services.order.shortage import settled
 from services.order.story import Story
@@ -45,6 +47,7 @@ def settle_lines(
 ) -> Annotated[
     list[Said],
     LinesSettled,
+    CaptureDue,
     OrderShortageSettledEvent,
     OrderCancelledEvent,
     OrderFulfilledEvent,
@@ -89,4 +92,4 @@ def settle_lines(
         currency=order.currency,
         ship_to=Address.model_validate(order.shipping_address),
     )
-    return [answer, *written(story, rows)]
+    return [answer, *tell_due(story, rows), *written(story, rows)]

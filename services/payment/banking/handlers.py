@@ -13,12 +13,14 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundRefused,
     PaymentReleased,
     ProviderDisputed,
 )
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
-from services.payment import decisions
+from services.payment import refunding
+from services.payment.banking import payouts
 from services.payment.banking.entries import (
     ENTRY,
     Entry,
@@ -53,7 +55,7 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | PaymentFailed | StoryFact
+Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | PaymentRefundRefused | PaymentFailed | StoryFact
 Act = Callable[[Quoted, Entry, Rows, Moment, PaymentPolicy], list[Says]]
 
 
@@ -170,9 +172,10 @@ def _behind(command: BookStatement, rows: Rows) -> Iterable[Need]:
         Need.of(PAYMENTS, "order_id", *orders),
         Need.of(AUTHORIZATIONS, "order_id", *orders),
         Need.of(ATTEMPTS, "id", *(one.attempt_id for one in quoted if one.purpose is Purpose.REFUND)),
-        Need.of(REFUNDS, "refund_id", *(one.refund_id for one in quoted)),
+        Need.of(REFUNDS, "order_id", *(one.order_id for one in quoted if one.purpose is Purpose.REFUND)),
         Need.of(ENTRIES, "id", *(one.entry_id for one in quoted)),
         Need.of(CHARGEBACKS, "id", *_chargebacks(command, rows)),
+        Need.of(REFUNDS, "order_id", *_taken_back(command, rows)),
     ]
 
 
@@ -183,6 +186,13 @@ def _chargebacks(command: BookStatement, rows: Rows) -> Iterator[UUID]:
             quoted = rows.get(QUOTED, name)
             if quoted is not None and quoted.order_id is not None:
                 yield chargeback_id(quoted.order_id, str(entry_id(command.account, told.bank_reference)))
+
+
+def _taken_back(command: BookStatement, rows: Rows) -> Iterator[UUID | None]:
+    """Orders whose money is said to be taken back: their refunds must not leave."""
+    for told in command.entries:
+        if flow_of(told.amount_minor, told.reversal) is Flow.TAKEN_BACK:
+            yield from (quoted.order_id for name in _names(told) if (quoted := rows.get(QUOTED, name)))
 
 
 def _names(told: BookedEntry) -> tuple[str, ...]:
@@ -302,6 +312,7 @@ def _returned(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
         order_id=case.payment.order_id, missing_minor=lost.amount_minor, currency=lost.currency, reason=lost.reason
     )
     case.said.append(failed)
+    payouts.call_off(case)
     return case.said
 
 
@@ -316,7 +327,7 @@ def _paid_out(quoted: Quoted, entry: Entry, rows: Rows, moment: Moment, policy: 
     assert attempt is not None and refund is not None
     if attempt.state not in ENDED:
         case.learn(attempt, Word.REFUNDED)
-    decisions.refund_done(case, refund)
+    refunding.done(case, refund)
     return case.said
 
 

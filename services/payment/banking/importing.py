@@ -202,10 +202,8 @@ def _expected(row: Any) -> Expected:
             return of_payment(stands)
         case Purpose.REFUND:
             state_ = RefundState(row["refund_state"])
-            refund = Refund(
-                row["order_id"], row["order_id"], row["refund_minor"], row["refund_currency"], state_, command_key=""
-            )
-            return of_refund(refund)
+            id_, amount, currency = row["order_id"], row["refund_minor"], row["refund_currency"]
+            return of_refund(Refund(id_, id_, id_, amount, currency, state_, command_key=""))
         case Purpose.SEND_BACK:
             waits = EntryState(row["entry_state"]) is EntryState.SENDING_BACK
             standing = Standing.WAITS if waits else Standing.SETTLED

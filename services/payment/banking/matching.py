@@ -45,7 +45,7 @@ class Standing(StrEnum):
     WAITS = "waits"  # nothing came, or left, for it yet
     ENDED = "ended"  # nothing is waited for any more, and nothing came
     SETTLED = "settled"
-    GIVEN_BACK = "given back"  # it had come, and it is on its way back or there
+    GIVEN_BACK = "given back"  # it had come, and it is back with the customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,10 @@ LEAVING: Final = frozenset({PaymentState.WITHDRAWING, PaymentState.VOIDING})
 
 def of_payment(payment: Payment) -> Expected:
     taken_back = payment.disputed_minor > 0  # by the customer's bank: nothing of it is here any more
-    if payment.state in GONE or taken_back or (payment.state in LEAVING and payment.captured_minor):
+    promised = payment.state is PaymentState.RETURNING and payment.refund_reserved_minor > 0  # it has not left yet
+    if promised and not taken_back:
+        standing = Standing.SETTLED
+    elif payment.state in GONE or taken_back or (payment.state in LEAVING and payment.captured_minor):
         standing = Standing.GIVEN_BACK
     elif payment.state is PaymentState.CAPTURED:
         standing = Standing.SETTLED

@@ -5,7 +5,7 @@ the same key, or reads the payment by its id. "Not found" is `Unknown` too, for 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -53,6 +53,8 @@ class Prepared:
 class Authorized:
     provider_payment_id: str
     amount_minor: int
+    capture_before: datetime | None = field(default=None, compare=False)
+    """When it lapses, where the provider says so: no other hold for that."""
 
 
 @dataclass(frozen=True)

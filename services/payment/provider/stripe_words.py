@@ -3,6 +3,7 @@
 Stripe counts what was held and let go as refunded too. What a customer got back is told apart from that here.
 """
 
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -40,6 +41,14 @@ class ErrorShown(Shown):
     param: str | None = None
 
 
+class CardShown(Shown):
+    capture_before: int | None = None
+
+
+class MethodShown(Shown):
+    card: CardShown | None = None
+
+
 class ChargeShown(Shown):
     id: str
     amount: int
@@ -50,6 +59,7 @@ class ChargeShown(Shown):
     currency: str
     payment_intent: str | None
     metadata: dict[str, str]
+    payment_method_details: MethodShown | None = None
 
 
 class IntentShown(Shown):
@@ -105,12 +115,20 @@ def released_of(intent: IntentShown) -> int:
     return charge.amount - charge.amount_captured
 
 
+def _capture_before(intent: IntentShown) -> datetime | None:
+    charge = intent.latest_charge
+    method = charge.payment_method_details if isinstance(charge, ChargeShown) else None
+    if method is None or method.card is None or method.card.capture_before is None:
+        return None
+    return datetime.fromtimestamp(method.card.capture_before, UTC)
+
+
 def answer_of(intent: IntentShown, refunded: int = 0) -> ProviderAnswer:
     """Where a payment stands; `refunded` is what its customer got back of captured money, in Stripe's units."""
     failed = intent.last_payment_error
     match intent.status:
         case "requires_capture" if not intent.amount_received:
-            return Authorized(intent.id, intent.minor(intent.amount))
+            return Authorized(intent.id, intent.minor(intent.amount), _capture_before(intent))
         case "succeeded" | "requires_capture" | "canceled" if intent.amount_received:
             if refunded >= intent.amount_received:
                 return Refunded(intent.id, intent.minor(refunded))

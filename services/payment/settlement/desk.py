@@ -45,6 +45,9 @@ ROUNDS: Final = 5_000
 _OPEN: Final = """SELECT id, kind, provider, order_id, line_id, transfer_id, currency, ours_minor, theirs_minor, entry,
            entry_minor, found_at, state, accepted_by
     FROM payments.settlement_differences WHERE state = 'found' OR :all ORDER BY found_at, id LIMIT :limit"""
+_BY_CLASS: Final = """SELECT d.kind, count(*) AS differences, count(*) FILTER (WHERE p.order_id IS NULL) AS of_no_order
+    FROM payments.settlement_differences d LEFT JOIN payments.payments p ON p.order_id = d.order_id
+    WHERE d.state = 'found' GROUP BY d.kind ORDER BY d.kind"""
 _ONE: Final = """SELECT id, kind, provider, currency, entry, entry_minor, state
     FROM payments.settlement_differences WHERE id = :id"""
 _PROVIDERS: Final = "SELECT DISTINCT provider FROM payments.settlements ORDER BY provider"
@@ -70,9 +73,9 @@ def differences(
     """
     if ctx.invoked_subcommand is not None:
         return
-    found, waiting = asyncio.run(_differences(all_, limit))
+    found, waiting, by_class = asyncio.run(_differences(all_, limit))
     if json:
-        tell_json({"differences": found, "timing": waiting})
+        tell_json({"differences": found, "timing": waiting, "by_class": by_class})
         return
     if not found and not waiting:
         console.print("nothing differs")
@@ -101,6 +104,7 @@ def differences(
     for one in waiting:
         told = f"  {one['kind']} of {one['order_id']}, {amount(one['ours_minor'], one['currency'])} {one['currency']}"
         console.print(f"{told}, {shown(datetime.fromisoformat(one['occurred_at']))}", style=QUIET, highlight=False)
+    _tell_classes(by_class)
 
 
 @app.command("import")
@@ -276,14 +280,18 @@ async def _note_unsettled(provider: str) -> None:
         after = found[-1]["id"]
 
 
-async def _differences(all_: bool, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+async def _differences(
+    all_: bool, limit: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is written down, what is only waited for, and how many of each class are open, however few are listed."""
     async with reading(PAYMENT) as connection:
         found = plain(await rows(connection, _OPEN, all=all_, limit=limit))
+        by_class = plain(await rows(connection, _BY_CLASS))
         waiting: list[dict[str, Any]] = []
         for provider in await rows(connection, _PROVIDERS):
             more = await unsettled(connection, provider["provider"], limit, UUID(int=0))
             waiting += [_unsettled(row) for row in more]
-    return found, plain(waiting)
+    return found, plain(waiting), by_class
 
 
 def _unsettled(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -319,6 +327,15 @@ def _proposed(one: Mapping[str, Any]) -> str:
         return "nothing to book"
     debit, credit = SIDES[EntryKind(one["entry"])]
     return f"{amount(one['entry_minor'], one['currency'])} {one['currency']} {debit} from {credit}"
+
+
+def _tell_classes(by_class: Sequence[Mapping[str, Any]]) -> None:
+    """What is of no order stands in no order's story: this is where it is told."""
+    if by_class:
+        console.print("open: " + ", ".join(f"{one['differences']} {one['kind']}" for one in by_class))
+    if strange := [one for one in by_class if one["of_no_order"]]:
+        told = ", ".join(f"{one['of_no_order']} {one['kind']}" for one in strange)
+        console.print(Text(f"of no order of ours, told nowhere but here: {told}", "bold red"))
 
 
 def _tell_import(told: Mapping[str, Any]) -> None:
