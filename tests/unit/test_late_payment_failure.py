@@ -13,7 +13,7 @@ from contracts.order import (
     OrderPaymentPendingEvent,
     OrderShortageEvent,
 )
-from contracts.payment import PaymentFailed
+from contracts.payment import PaymentFailed, ProviderNotified
 from contracts.product import DescribeProduct
 from contracts.shortage import AnswerShortage, Choice, ShortageAnswerRefused, UnitsKept
 from contracts.statement import BookedEntry, BookStatement
@@ -168,6 +168,31 @@ def test_when_all_of_it_has_left_the_customer_is_told_and_nothing_else_happens()
     assert set(failed.detail) == {"missing_minor", "currency"} and failed.state == "delivered"
     assert shelf(world, "tea") == (3, 0, 0) and the(world, "order", ORDERS).state is OrderState.DELIVERED
     assert failures(world) == [Phase.COMPLETED] and broken_now(world) == []
+
+
+def test_a_hold_that_is_lost_stops_what_was_not_captured_yet() -> None:
+    """Paid per shipment: the first parcel is captured, and then the provider lets the rest go."""
+    world = World()
+    receive(world, ("tea", "north", 5), ("cup", "south", 5), reference="first")
+    world.hears(a_checkout("c-1", {"tea": 2, "cup": 1}, method="bnpl"))
+    report(world, shipment_of(world, "tea"), SHIPPED)
+    payment = the(world, "payment", PAYMENTS)
+    lost = ProviderNotified(
+        order_id=payment.order_id,
+        attempt_id=payment.attempt_id,
+        notice_id="lost",
+        status="voided",
+        provider_payment_id=payment.provider_payment_id,
+    )
+    world.hears(lost, source="payment")
+    [failed] = told(world, OrderPaymentFailedEvent)
+    assert failed.detail["cancelled"] == "cup: 1"
+    assert int(failed.detail["missing_minor"]) == failed.total_minor - payment.captured_minor
+    assert shelf(world, "cup", "south") == (5, 0, 0) and [picks for _, picks in shipments(world)] == [[("tea", 2)]]
+    deliver(world)
+    assert the(world, "order", ORDERS).state is OrderState.DELIVERED
+    assert the(world, "payment", PAYMENTS).captured_minor == payment.captured_minor, "nothing more is taken"
+    assert broken_now(world) == []
 
 
 def test_who_only_waits_for_stock_leaves_the_queue() -> None:
