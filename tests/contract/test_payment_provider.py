@@ -1,22 +1,15 @@
 """One suite for every payment provider: the sandbox over HTTP, the simulator's fake, and Stripe through its own SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from services.payment.provider.port import (
     Authorized,
-    AuthorizeRequest,
     Captured,
     CaptureRequest,
     Declined,
-    Failed,
     Impossible,
-    Pending,
     Prepared,
     ProviderAnswer,
     Refunded,
@@ -25,92 +18,20 @@ from services.payment.provider.port import (
     Voided,
     VoidRequest,
 )
-from tests.support.provider_rigs import HttpRig, Rig, ScriptedRig
-from tests.support.stripe_rig import StripeRig
+from tests.support.provider_asks import (
+    PAID,
+    asked,
+    assert_key_reused,
+    authorize,
+    authorized,
+    done_once,
+    entries,
+    paid,
+    pending,
+)
+from tests.support.provider_rigs import Rig
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture(params=["http", "scripted", "stripe"])
-async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    if request.param == "scripted":
-        yield ScriptedRig()
-        return
-    started = await (HttpRig() if request.param == "http" else StripeRig()).start()
-    yield started
-    await started.stop()
-
-
-def asked(rig: Rig, token: str = "tok_ok", capture: bool = True, amount_minor: int = 1000) -> AuthorizeRequest:
-    return AuthorizeRequest(amount_minor, "EUR", rig.token(token), "order-1", capture, rig.webhook_url)
-
-
-async def authorize(rig: Rig, key: str, request: AuthorizeRequest) -> ProviderAnswer:
-    """As payment asks: prepared first, where the provider has it so."""
-    if rig.provider.prepares:
-        prepared = await rig.provider.prepare(key, request)
-        if not isinstance(prepared, Prepared):
-            return prepared
-        request = replace(request, provider_payment_id=prepared.provider_payment_id)
-    return await rig.provider.authorize(key, request)
-
-
-def assert_key_reused(rig: Rig, answer: ProviderAnswer) -> None:
-    assert type(answer) is rig.manners.key_reused
-    assert "key_reused" in (getattr(answer, "error", ""), getattr(answer, "why", ""))
-
-
-def assert_withdrawn(rig: Rig, answer: ProviderAnswer) -> None:
-    """What an authorization hears whose key was withdrawn before it."""
-    if rig.manners.has_tombstones:
-        assert isinstance(answer, Declined)
-        assert answer.reason == "withdrawn"
-    else:
-        assert isinstance(answer, Impossible)
-        assert (answer.error, answer.status) == ("already_voided", "voided")
-
-
-async def withdrawn_first(rig: Rig, request: AuthorizeRequest) -> None:
-    """The key is withdrawn before it asks for money."""
-    if not rig.manners.has_tombstones:
-        prepared = await rig.provider.prepare("authorize", request)
-        assert isinstance(prepared, Prepared)
-        assert await rig.provider.withdraw("withdraw", "authorize") == Voided(prepared.provider_payment_id, 0)
-    else:
-        assert await rig.provider.withdraw("withdraw", "authorize") == Voided(None)
-
-
-def done_once(rig: Rig, answers: list[ProviderAnswer]) -> ProviderAnswer:
-    """The one outcome of a key that was asked many times at once."""
-    busy = "http 409" if rig.manners.busy_while_in_flight else None
-    known = {answer for answer in answers if getattr(answer, "why", "") != busy}
-    assert len(known) == 1, answers
-    return known.pop()
-
-
-async def paid(rig: Rig, token: str = "tok_ok", amount_minor: int = 1000) -> str:
-    answer = await authorize(rig, "authorize", asked(rig, token, True, amount_minor))
-    assert isinstance(answer, Captured)
-    return answer.provider_payment_id
-
-
-async def authorized(rig: Rig, token: str = "tok_ok", amount_minor: int = 1000) -> str:
-    answer = await authorize(rig, "authorize", asked(rig, token, False, amount_minor))
-    assert isinstance(answer, Authorized)
-    return answer.provider_payment_id
-
-
-async def pending(rig: Rig, token: str = "tok_pending") -> str:
-    answer = await authorize(rig, "authorize", asked(rig, token))
-    assert isinstance(answer, Pending)
-    return answer.provider_payment_id
-
-
-async def entries(rig: Rig) -> list[tuple[str, int]]:
-    return [(entry["kind"], entry["amount_minor"]) for entry in (await rig.books())["entries"]]
-
-
-PAID = [("authorize", 1000), ("capture", 1000)]
 
 
 class TestPaymentProvider:
@@ -379,157 +300,3 @@ class TestPaymentProvider:
             assert isinstance(await rig.provider.void("void", VoidRequest(payment_id)), Unknown)
         assert isinstance(await rig.provider.void("void", VoidRequest(payment_id)), Voided)
         assert await entries(rig) == [("authorize", 1000), ("capture", 600), ("void", 400)]
-
-    # Withdrawing by the key of the authorization
-
-    async def test_withdrawing_voids_an_authorization(self, rig: Rig) -> None:
-        payment_id = await authorized(rig)
-        assert await rig.provider.withdraw("withdraw", "authorize") == Voided(payment_id, 1000)
-        assert await entries(rig) == [("authorize", 1000), ("void", 1000)]
-
-    async def test_withdrawing_refunds_what_was_captured(self, rig: Rig) -> None:
-        payment_id = await paid(rig)
-        await rig.provider.refund("refund", RefundRequest(payment_id, 300))
-        assert await rig.provider.withdraw("withdraw", "authorize") == Refunded(payment_id, 1000)
-        assert await entries(rig) == [*PAID, ("refund", 300), ("refund", 700)]
-
-    async def test_withdrawing_a_part_capture_voids_the_rest_and_refunds_the_part(self, rig: Rig) -> None:
-        payment_id = await authorized(rig)
-        await rig.provider.capture("capture", CaptureRequest(payment_id, 600))
-        assert await rig.provider.withdraw("withdraw", "authorize") == Refunded(payment_id, 600)
-        assert await entries(rig) == [("authorize", 1000), ("capture", 600), ("void", 400), ("refund", 600)]
-
-    async def test_withdrawing_a_pending_payment_ends_it(self, rig: Rig) -> None:
-        payment_id = await pending(rig)
-        assert await rig.provider.withdraw("withdraw", "authorize") == Voided(payment_id, 0)
-        await rig.settle(payment_id, paid=True)
-        assert await rig.provider.find(payment_id) == Voided(payment_id, 0)
-        assert await entries(rig) == [("void", 0)]
-        await rig.notices(0)
-
-    @pytest.mark.parametrize("token", ["tok_ok", "tok_error", "tok_timeout", "tok_do_then_timeout", "tok_pending"])
-    async def test_a_withdrawn_key_is_declined_when_it_comes_later(self, rig: Rig, token: str) -> None:
-        await withdrawn_first(rig, asked(rig, token))
-        answer = await authorize(rig, "authorize", asked(rig, token))
-        assert_withdrawn(rig, answer)
-        assert await authorize(rig, "authorize", asked(rig, token)) == answer
-        assert {kind for kind, _ in await entries(rig)} <= {"decline"}
-
-    @pytest.mark.parametrize("token", ["tok_error", "tok_timeout"])
-    async def test_a_key_whose_first_call_did_nothing_can_be_withdrawn(self, rig: Rig, token: str) -> None:
-        assert isinstance(await authorize(rig, "authorize", asked(rig, token)), Unknown)
-        await withdrawn_first(rig, asked(rig, token))
-        assert_withdrawn(rig, await authorize(rig, "authorize", asked(rig, token)))
-
-    async def test_a_key_that_was_done_and_not_answered_can_be_withdrawn(self, rig: Rig) -> None:
-        assert isinstance(await authorize(rig, "authorize", asked(rig, "tok_do_then_timeout")), Unknown)
-        assert isinstance(await rig.provider.withdraw("withdraw", "authorize"), Refunded)
-        assert await entries(rig) == [*PAID, ("refund", 1000)]
-
-    async def test_withdrawing_suffers_the_faults_of_the_refund_or_void_it_is(self, rig: Rig) -> None:
-        token = "tok_ok_refund_error_void_timeout"
-        await authorize(rig, "captured", asked(rig, token))
-        await authorize(rig, "held", asked(rig, token, capture=False))
-        books = await rig.books()
-        for _ in range(2):
-            assert isinstance(await rig.provider.withdraw("refund", "captured"), Unknown)
-        assert await rig.books() == books
-        assert isinstance(await rig.provider.withdraw("refund", "captured"), Refunded)
-        assert isinstance(await rig.provider.withdraw("void", "held"), Unknown)
-        assert await entries(rig) == [*PAID, ("authorize", 1000), ("refund", 1000), ("void", 1000)]
-        assert isinstance(await rig.provider.withdraw("void", "held"), Voided)
-
-    async def test_withdrawing_twice_changes_nothing_more(self, rig: Rig) -> None:
-        payment_id = await paid(rig)
-        first = await rig.provider.withdraw("withdraw", "authorize")
-        assert await rig.provider.withdraw("withdraw", "authorize") == first
-        assert await rig.provider.withdraw("withdraw again", "authorize") == Refunded(payment_id, 1000)
-        assert await entries(rig) == [*PAID, ("refund", 1000)]
-
-    async def test_withdrawing_a_declined_payment_says_declined(self, rig: Rig) -> None:
-        declined = await authorize(rig, "authorize", asked(rig, "tok_declined"))
-        assert await rig.provider.withdraw("withdraw", "authorize") == declined
-        assert await entries(rig) == [("decline", 1000)]
-
-    # Pending payments and webhooks
-
-    @pytest.mark.parametrize(
-        ("token", "kind", "answer_type"),
-        [
-            ("tok_pending_then_paid", "payment.captured", Captured),
-            ("tok_pending_then_failed", "payment.failed", Failed),
-        ],
-    )
-    async def test_a_pending_payment_settles_and_says_so(
-        self, rig: Rig, token: str, kind: str, answer_type: type[Captured] | type[Failed]
-    ) -> None:
-        payment_id = await pending(rig, token)
-        [notice] = await rig.notices(1)
-        assert (notice.type, notice.provider_payment_id) == (rig.manners.events[kind], payment_id)
-        assert notice.authorize_key == "authorize"
-        assert (notice.reference, notice.amount_minor, notice.currency) == ("order-1", 1000, "EUR")
-        assert isinstance(notice.answer, answer_type)
-        assert await rig.provider.find(payment_id) == notice.answer
-        assert await authorize(rig, "authorize", asked(rig, token)) == Pending(payment_id)  # the same answer
-
-    async def test_a_pending_authorization_settles_as_authorized(self, rig: Rig) -> None:
-        answer = await authorize(rig, "authorize", asked(rig, "tok_pending_then_paid", capture=False))
-        assert isinstance(answer, Pending)
-        [notice] = await rig.notices(1)
-        assert notice.type == rig.manners.events["payment.authorized"]
-        assert notice.answer == Authorized(answer.provider_payment_id, 1000)
-
-    @pytest.mark.parametrize(
-        ("paid", "answer_type", "kinds"), [(True, Captured, ["authorize", "capture"]), (False, Failed, ["fail"])]
-    )
-    async def test_tok_pending_waits_to_be_settled_and_is_settled_once(
-        self, rig: Rig, paid: bool, answer_type: type[Any], kinds: list[str]
-    ) -> None:
-        payment_id = await pending(rig)
-        assert await entries(rig) == []
-        await rig.notices(0)
-        await rig.settle(payment_id, paid)
-        await rig.settle(payment_id, not paid)
-        [notice] = await rig.notices(1)
-        assert isinstance(notice.answer, answer_type)
-        assert await rig.provider.find(payment_id) == notice.answer
-        assert [kind for kind, _ in await entries(rig)] == kinds
-
-    async def test_a_voided_pending_payment_does_not_settle(self, rig: Rig) -> None:
-        payment_id = await pending(rig)
-        assert await rig.provider.void("void", VoidRequest(payment_id)) == Voided(payment_id, 0)
-        await rig.settle(payment_id, paid=True)
-        await rig.notices(0)
-        assert await rig.provider.find(payment_id) == Voided(payment_id, 0)
-
-    async def test_a_duplicate_webhook_is_one_event_told_twice(self, rig: Rig) -> None:
-        payment_id = await paid(rig, "tok_duplicate_webhook")
-        first, second = await rig.notices(2)
-        assert first == second
-        assert first.answer == Captured(payment_id, 1000)
-
-    async def test_the_webhook_that_comes_first_is_there_when_the_answer_is(self, rig: Rig) -> None:
-        payment_id = await paid(rig, "tok_webhook_first")
-        [notice] = await rig.notices(1)
-        assert (notice.provider_payment_id, notice.authorize_key) == (payment_id, "authorize")
-
-    async def test_two_events_have_two_ids(self, rig: Rig) -> None:
-        for key in ("first", "second"):
-            await authorize(rig, key, asked(rig, "tok_webhook_first"))
-        first, second = await rig.notices(2)
-        assert first.id != second.id
-
-    async def test_an_answer_given_again_tells_nothing_again(self, rig: Rig) -> None:
-        await paid(rig, "tok_webhook_first")
-        await paid(rig, "tok_webhook_first")
-        await rig.notices(1)
-
-    async def test_a_plain_token_and_what_follows_it_are_silent(self, rig: Rig) -> None:
-        payment_id = await paid(rig)
-        await rig.provider.refund("refund", RefundRequest(payment_id, 1000))
-        await rig.notices(1 if rig.manners.tells_all else 0)
-
-    async def test_without_an_address_nothing_is_told(self, rig: Rig) -> None:
-        request = replace(asked(rig, "tok_webhook_first"), webhook_url=None)
-        assert isinstance(await authorize(rig, "authorize", request), Captured)
-        await rig.notices(1 if rig.manners.tells_all else 0)

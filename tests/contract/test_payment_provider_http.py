@@ -5,61 +5,32 @@ import base64
 import hashlib
 import hmac
 import signal
-import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from services.payment.provider.port import (
-    WEBHOOK_BODY_LIMIT,
-    AuthorizeRequest,
-    BadNotice,
-    BadSignature,
     Captured,
     Impossible,
-    Pending,
     ProviderAnswer,
     RefundRequest,
     Unknown,
     Voided,
     VoidRequest,
 )
-from services.payment.provider.sandbox import ANSWER_LIMIT, SandboxProvider, SandboxProviderSettings, verify_webhook
-from services.sandbox.provider_webhooks import sign
+from services.payment.provider.sandbox import ANSWER_LIMIT, SandboxProvider, SandboxProviderSettings
 from tests.support.provider_rigs import PATIENCE_S, SECRET, HttpRig
+from tests.support.sandbox_wire import BODY, REQUEST, Start
 
 pytestmark = pytest.mark.asyncio
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BODY = orjson.dumps(
-    {
-        "id": "evt_1",
-        "type": "payment.captured",
-        "created": NOW.isoformat(),
-        "payment": {
-            "id": "pay_1",
-            "key": "attempt-1",
-            "status": "captured",
-            "amount_minor": 1000,
-            "captured_minor": 1000,
-            "refunded_minor": 0,
-            "voided_minor": 0,
-            "currency": "EUR",
-            "reference": "order-1",
-            "decline_reason": None,
-        },
-    }
-)
-REQUEST = AuthorizeRequest(1000, "EUR", "tok_ok", "order-1", True, None)
 OVER_HTTP = {
     "reference": "order-1",
     "amount_minor": 1000,
@@ -68,21 +39,6 @@ OVER_HTTP = {
     "capture": True,
     "webhook_url": None,
 }
-
-Start = Callable[..., Awaitable[HttpRig]]
-
-
-@pytest_asyncio.fixture
-async def start() -> AsyncIterator[Start]:
-    started: list[HttpRig] = []
-
-    async def begin(**settings: Any) -> HttpRig:
-        started.append(await HttpRig(**settings).start())
-        return started[-1]
-
-    yield begin
-    for rig in started:
-        await rig.stop()
 
 
 async def post(rig: HttpRig, path: str, body: Any, key: str | None = "key") -> tuple[int, bytes]:
@@ -171,77 +127,6 @@ class TestTheServer:
         assert held == third.answer
         told = [notice.type.removeprefix("payment.") for notice in (first, second, declined, third, fourth)]
         assert told == ["captured", "refunded", "failed", "authorized", "voided"]
-
-
-class TestBooksThatSurvive:
-    async def test_answers_keys_and_tombstones_outlive_the_server(self, start: Start, tmp_path: Path) -> None:
-        books = str(tmp_path / "books.sqlite")
-        before = await start(books=books)
-        answer = await before.provider.authorize("a", REQUEST)
-        assert isinstance(await before.provider.authorize("b", replace(REQUEST, token="tok_do_then_timeout")), Unknown)
-        assert isinstance(await before.provider.authorize("c", replace(REQUEST, token="tok_error")), Unknown)
-        await before.provider.withdraw("w", "d")
-        entries = (await before.books())["entries"]
-        await before.server.stop()
-
-        after = await start(books=books)
-        assert (await after.books())["entries"] == entries
-        assert await after.provider.authorize("a", REQUEST) == answer
-        assert isinstance(await after.provider.authorize("b", replace(REQUEST, token="tok_do_then_timeout")), Captured)
-        assert (await after.books())["entries"] == entries
-        assert isinstance(await after.provider.authorize("c", replace(REQUEST, token="tok_error")), Unknown)
-        assert isinstance(await after.provider.authorize("c", replace(REQUEST, token="tok_error")), Captured)
-        assert getattr(await after.provider.authorize("d", REQUEST), "reason", None) == "withdrawn"
-
-    async def test_what_an_answer_says_is_in_the_file_when_it_is_said(self, start: Start, tmp_path: Path) -> None:
-        rig = await start(books=str(tmp_path / "books.sqlite"))
-        await asyncio.gather(*(rig.provider.authorize(f"a{n}", REQUEST) for n in range(10)))
-        other = sqlite3.connect(tmp_path / "books.sqlite")  # sees committed rows only
-        assert other.execute("SELECT count(*) FROM payments").fetchone() == (10,)
-        assert other.execute("SELECT count(*) FROM entries").fetchone() == (20,)
-        other.close()
-
-    @pytest.mark.parametrize("statement", ["DELETE FROM entries", "UPDATE entries SET amount_minor = 1"])
-    async def test_an_entry_is_for_ever(self, start: Start, tmp_path: Path, statement: str) -> None:
-        rig = await start(books=str(tmp_path / "books.sqlite"))
-        await rig.provider.authorize("a", REQUEST)
-        other = sqlite3.connect(tmp_path / "books.sqlite")
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            other.execute(statement)
-        other.close()
-
-    async def test_a_settlement_that_was_due_while_it_was_down_happens_at_the_next_start(
-        self, start: Start, tmp_path: Path
-    ) -> None:
-        books = str(tmp_path / "books.sqlite")
-        before = await start(books=books, settle_after_s=3600.0)
-        request = replace(REQUEST, token="tok_pending_then_paid", webhook_url=before.webhook_url)
-        answer = await before.provider.authorize("a", request)
-        assert isinstance(answer, Pending)
-        await before.server.stop()
-        other = sqlite3.connect(books)
-        with other:
-            other.execute("UPDATE payments SET settles_at = ?", ((datetime.now(UTC) - timedelta(hours=1)).isoformat(),))
-        other.close()
-
-        after = await start(books=books)
-        async with asyncio.timeout(PATIENCE_S):
-            notice = await before.receiver.notices.get()
-        assert notice.answer == await after.provider.find(answer.provider_payment_id)
-        assert isinstance(notice.answer, Captured)
-
-    async def test_a_notice_that_did_not_arrive_is_sent_at_the_next_start(self, start: Start, tmp_path: Path) -> None:
-        books = str(tmp_path / "books.sqlite")
-        before = await start(books=books, webhook_first_delay_s=3600.0, webhook_longest_delay_s=3600.0)
-        before.receiver.answers = [500]
-        request = replace(REQUEST, token="tok_webhook_first", webhook_url=before.webhook_url)
-        await before.provider.authorize("a", request)
-        first = before.receiver.notices.get_nowait()  # the first try was made before the answer
-        await before.server.stop()
-
-        await start(books=books)
-        async with asyncio.timeout(PATIENCE_S):
-            assert await before.receiver.notices.get() == first
 
 
 class TestNoticesOnTheWire:
@@ -390,68 +275,6 @@ class TestTheClient:
             release.set()
             await asyncio.gather(*calls)
         assert most == 2
-
-
-def headers(body: bytes = BODY, at: datetime = NOW, secret: str = SECRET) -> dict[str, str]:
-    timestamp_s = int(at.timestamp())
-    return {
-        "webhook-id": "evt_1",
-        "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": sign(secret, "evt_1", timestamp_s, body),
-    }
-
-
-class TestVerifyingANotice:
-    async def test_a_rightly_signed_notice_is_read(self) -> None:
-        notice = verify_webhook(SECRET, headers(), BODY, NOW)
-        assert notice.answer == Captured("pay_1", 1000)
-        assert (notice.id, notice.authorize_key, notice.created) == ("evt_1", "attempt-1", NOW)
-
-    async def test_header_names_are_read_in_any_case(self) -> None:
-        assert verify_webhook(SECRET, {k.title(): v for k, v in headers().items()}, BODY, NOW).id == "evt_1"
-
-    async def test_one_of_several_signatures_is_enough(self) -> None:
-        several = headers() | {"webhook-signature": f"v1a,abc v1,def {headers()['webhook-signature']}"}
-        assert verify_webhook(SECRET, several, BODY, NOW).id == "evt_1"
-
-    @pytest.mark.parametrize("age_s", [-300, 300])
-    async def test_the_tolerance_is_a_tolerance(self, age_s: int) -> None:
-        assert verify_webhook(SECRET, headers(at=NOW - timedelta(seconds=age_s)), BODY, NOW).id == "evt_1"
-
-    @pytest.mark.parametrize(
-        ("given", "body"),
-        [
-            pytest.param(headers(), BODY.replace(b"1000", b"9999"), id="body changed"),
-            pytest.param(headers(secret="guessed"), BODY, id="other secret"),
-            pytest.param(headers() | {"webhook-id": "evt_2"}, BODY, id="id changed"),
-            pytest.param(headers() | {"webhook-timestamp": str(int(NOW.timestamp()) + 1)}, BODY, id="time changed"),
-            pytest.param(headers(at=NOW - timedelta(seconds=301)), BODY, id="too old"),
-            pytest.param(headers(at=NOW + timedelta(seconds=301)), BODY, id="from the future"),
-            pytest.param(headers() | {"webhook-timestamp": "yesterday"}, BODY, id="time is no number"),
-            pytest.param(headers() | {"webhook-timestamp": "9" * 400}, BODY, id="time without end"),
-            pytest.param(headers() | {"webhook-signature": ""}, BODY, id="no signature"),
-            pytest.param(headers() | {"webhook-signature": "v1,"}, BODY, id="empty signature"),
-            pytest.param(headers() | {"webhook-signature": "v1,ü"}, BODY, id="signature is not ascii"),
-            pytest.param(
-                headers() | {"webhook-signature": headers()["webhook-signature"].replace("v1,", "v2,")}, BODY, id="v2"
-            ),
-            pytest.param({"webhook-id": "evt_1", "webhook-timestamp": "1"}, BODY, id="header missing"),
-            pytest.param({}, BODY, id="no headers"),
-        ],
-    )
-    async def test_what_is_not_proven_is_not_believed(self, given: dict[str, str], body: bytes) -> None:
-        with pytest.raises(BadSignature):
-            verify_webhook(SECRET, given, body, NOW)
-
-    async def test_a_body_too_large_is_refused_before_it_is_hashed(self) -> None:
-        large = b"x" * (WEBHOOK_BODY_LIMIT + 1)
-        with pytest.raises(BadSignature, match="too large"):
-            verify_webhook(SECRET, headers(large), large, NOW)
-
-    @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff"])
-    async def test_a_signed_notice_that_cannot_be_read_is_told_apart(self, body: bytes) -> None:
-        with pytest.raises(BadNotice):
-            verify_webhook(SECRET, headers(body), body, NOW)
 
 
 async def test_the_command_prints_its_address_serves_and_ends_when_told(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 Nothing is half-applied, whatever is wrong in a feed and whenever the service dies.
 """
 
-import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +19,9 @@ from aiohttp import web
 from services.ops.maintain import maintained
 from services.sandbox.control import free_port
 from services.sandbox.environment import Environment
-from tests.support.processes import ROOT, ServiceProcess
+from tests.support.feed_desk import HEADER, Desk
+from tests.support.processes import ServiceProcess
 from tests.support.until import until
-
-HEADER: Final = "sku,warehouse,quantity\n"
 
 
 @pytest.fixture(scope="module")
@@ -45,70 +42,6 @@ async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
     await connection.execute("SET search_path = inventory")
     yield connection
     await connection.close()
-
-
-class Desk:
-    """An operator with a source of their own, and warehouses nobody else counts."""
-
-    def __init__(self, env: dict[str, str], owner: asyncpg.Connection, folder: Path) -> None:
-        self.env, self.owner, self.folder = env, owner, folder
-        self.source = f"erp-{uuid4().hex[:8]}"
-        self.warehouse = f"w-{self.source[4:]}"
-
-    async def oms(self, *words: str) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services", "feed", *words,
-            cwd=ROOT, env={**os.environ, "INVENTORY_DATABASE_URL": self.env["INVENTORY_DATABASE_URL"]},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, said = await asyncio.wait_for(process.communicate(), 120)
-        assert process.returncode is not None
-        assert b"Traceback" not in said, said.decode()
-        return process.returncode, out.decode(), said.decode()
-
-    async def described(self, *words: str) -> "Desk":
-        status, _, said = await self.oms("describe", self.source, "--warehouse", self.warehouse, *words)
-        assert status == 0, said
-
-        async def known() -> bool:
-            return bool(await self.owner.fetchval("SELECT count(*) FROM sources WHERE code = $1", self.source))
-
-        await until(known, "the service has heard of the source")
-        return self
-
-    def file(self, *rows: tuple[str, int], name: str = "feed.csv") -> Path:
-        path = self.folder / name
-        path.write_text(HEADER + "".join(f"{sku},{self.warehouse},{quantity}\n" for sku, quantity in rows))
-        return path
-
-    async def imports(
-        self, file: Path, sequence: int, *words: str, mode: str = "absolute"
-    ) -> tuple[int, dict[str, Any]]:
-        status, out, said = await self.oms(
-            "import", str(file), "--source", self.source, "--sequence", str(sequence), "--mode", mode, "--json", *words
-        )
-        assert out, said
-        return status, json.loads(out)
-
-    async def shelves(self) -> dict[str, tuple[int, ...]]:
-        """on hand, held, allocated, short by SKU"""
-        rows = await self.owner.fetch(
-            "SELECT sku, on_hand, held, allocated, short FROM shelves WHERE warehouse = $1", self.warehouse
-        )
-        return {row["sku"]: tuple(row)[1:] for row in rows}
-
-    async def check_the_books(self) -> None:
-        wrong = await self.owner.fetch(
-            """SELECT s.sku FROM shelves s LEFT JOIN (
-                   SELECT sku, warehouse, sum(on_hand_delta) AS units FROM movements GROUP BY 1, 2) m
-               USING (sku, warehouse) WHERE s.on_hand <> coalesce(m.units, 0)"""
-        )
-        assert wrong == []
-        assert await self.owner.fetchval("SELECT count(*) FROM parked") == 0
-
-    async def source_row(self) -> dict[str, Any]:
-        _, out, _ = await self.oms("sources", "--json")
-        return next(one for one in json.loads(out) if one["source"] == self.source)
 
 
 @pytest.fixture
@@ -231,6 +164,13 @@ PROMISE: Final = """INSERT INTO reservations
             now() + $3 * interval '1 second')"""
 
 
+async def everything(owner: asyncpg.Connection) -> list[Any]:
+    tables = ("feeds", "feed_pages", "shelves", "movements", "sources", "due", "warehouses")
+    return [
+        await owner.fetchval(f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} t") for name in tables
+    ]
+
+
 async def test_a_dry_run_tells_whom_it_would_oversell_and_changes_nothing(desk: Desk) -> None:
     await desk.described()
     await desk.imports(desk.file(("A", 5), ("B", 5), ("C", 5)), 1, "--new")
@@ -263,13 +203,6 @@ async def test_a_dry_run_tells_whom_it_would_oversell_and_changes_nothing(desk: 
         "UPDATE shelves SET on_hand = 5, held = 0 WHERE warehouse = $1 AND sku = 'A'", desk.warehouse
     )
     await desk.owner.execute("DELETE FROM reservations WHERE order_id = ANY($1)", orders)
-
-
-async def everything(owner: asyncpg.Connection) -> list[Any]:
-    tables = ("feeds", "feed_pages", "shelves", "movements", "sources", "due", "warehouses")
-    return [
-        await owner.fetchval(f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} t") for name in tables
-    ]
 
 
 async def test_the_latest_promises_are_found_by_the_index(owner: asyncpg.Connection, service: ServiceProcess) -> None:

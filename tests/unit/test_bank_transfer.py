@@ -17,8 +17,8 @@ from contracts.payment import (
     RefundPending,
     ReleasePayment,
 )
-from contracts.statement import AssignEntry, DismissEntry, SendBackEntry
-from services.payment.banking.entries import EntryState
+from contracts.statement import AssignEntry, BookStatement, DismissEntry, SendBackEntry
+from services.payment.banking.entries import EntryState, entry_id
 from services.payment.banking.tables import QUOTED
 from services.payment.creditor_reference import is_reference, printed, reference_of
 from services.payment.domain import AttemptKind, AttemptState, PaymentState
@@ -34,7 +34,7 @@ from services.payment.provider.port import (
     VoidRequest,
 )
 from services.payment.tables import CHARGEBACKS, REFUNDS, TRANSFERS
-from tests.support.bank import BankTill
+from tests.support.bank import ACCOUNT, BankTill
 from tests.support.books import ledger_is_wrong
 
 ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)
@@ -191,6 +191,14 @@ async def test_taken_back_before_it_came_is_for_a_person(till: BankTill) -> None
     assert till.payment(ORDER).state is PaymentState.PENDING
 
 
+async def test_taken_back_in_part_is_for_a_person(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    await till.states(till.booked(reference))
+    (entry,) = await till.states(till.booked(reference, -900, reversal=True))
+    assert (entry.outcome, entry.state) == ("too_little", EntryState.OPEN)
+    assert till.store.rows(CHARGEBACKS) == []
+
+
 # -- refunds -----------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +290,41 @@ async def test_why_it_cannot_be_assigned_is_kept(
     entry = till.entry(entry.bank_reference)
     assert (entry.state, entry.problem) == (EntryState.OPEN, problem)
     assert till.payment(ORDER).state is PaymentState.PENDING
+
+
+async def test_an_entry_assigned_to_an_order_that_ended_is_given_back(till: BankTill) -> None:
+    await till.ordered(ORDER, AUTHORIZE)
+    await till.hears(ReleasePayment(order_id=ORDER, reason="reservation_expired"), keys=[RELEASE])
+    await till.works()
+    (entry,) = await till.states(till.booked("order of monday"))
+    await till.hears(AssignEntry(entry_id=entry.id, order_id=ORDER, by="grace"))
+    assert till.entry(entry.bank_reference).state is EntryState.ASSIGNED
+    await till.works()
+    await till.states(till.booked(payout(till), -1000))
+    assert till.payment(ORDER).state is PaymentState.RETURNED
+
+
+async def test_what_is_decided_of_an_entry_that_is_not_there_yet_waits_for_it(till: BankTill) -> None:
+    told = till.booked("interest", 3)
+    id_ = entry_id(ACCOUNT, told.bank_reference)
+    await till.hears(DismissEntry(entry_id=id_, by="grace", reason="interest"))
+    (waits,) = till.store.due.values()
+    assert waits.error.endswith(f"unknown entry {id_}")
+    await till.hears(BookStatement(account=ACCOUNT, statement="041", entries=(told,), by="grace"))
+    await till.passes(minutes=1)
+    assert till.entry(told.bank_reference).state is EntryState.DISMISSED
+
+
+async def test_money_that_left_is_not_sent_back(till: BankTill) -> None:
+    reference = await till.ordered(ORDER, AUTHORIZE)
+    (entry,) = await till.states(till.booked(reference, -500))
+    send_back = SendBackEntry(entry_id=entry.id, by="grace", reason="odd")
+    await till.hears(send_back)
+    entry = till.entry(entry.bank_reference)
+    assert (entry.state, entry.problem) == (EntryState.OPEN, "money that left cannot be sent back")
+    await till.hears(DismissEntry(entry_id=entry.id, by="grace", reason="ours"), send_back)
+    entry = till.entry(entry.bank_reference)
+    assert (entry.state, entry.problem) == (EntryState.DISMISSED, "not open: dismissed")
 
 
 async def test_of_too_much_the_order_s_part_is_kept_and_the_rest_goes_back(till: BankTill) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from contracts.payment import DisputeOutcome, PaymentRefunded, PaymentRefundRefused, PaymentReleased, ProviderDisputed
 from services.payment.domain import PaymentState
-from services.payment.tables import CHARGEBACK_REVERSALS, CHARGEBACKS
+from services.payment.ledger import Account, EntryKind
+from services.payment.tables import CHARGEBACK_REVERSALS, CHARGEBACKS, TRANSFERS
+from tests.support.books import balances
 from tests.support.preparing_provider import PreparingProvider
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
@@ -124,10 +126,13 @@ async def test_another_provider_is_not_believed_about_this_payment(till: Till) -
     assert "is about no payment of ours" in due.error and stands(till) == ([], 0, 0)
 
 
+@pytest.mark.parametrize("outcome", DisputeOutcome)
 @pytest.mark.parametrize("wrong", [{"amount_minor": 1001}, {"currency": "USD"}])
-async def test_a_dispute_that_cannot_be_is_parked_for_a_person(till: Till, wrong: dict[str, Any]) -> None:
+async def test_a_dispute_that_cannot_be_is_parked_for_a_person(
+    till: Till, wrong: dict[str, Any], outcome: DisputeOutcome
+) -> None:
     with pytest.raises(AssertionError):  # the till takes nothing parked
-        await till.hears(dispute(till, OPEN, **wrong))
+        await till.hears(dispute(till, outcome, **wrong))
         await till.passes(hours=2)
         assert till.store.parked == {}
     assert stands(till) == ([], 0, 0)
@@ -145,3 +150,37 @@ async def test_what_is_won_back_is_what_was_taken(till: Till) -> None:
     await till.hears(dispute(till, OPEN, 700), dispute(till, WON, 900))
     (row,) = till.store.rows(CHARGEBACK_REVERSALS)
     assert (row.amount_minor, till.payment(ORDER).disputed_minor) == (700, 0)
+
+
+async def test_won_before_it_was_opened_the_money_went_and_came_in_the_ledger_too(till: Till) -> None:
+    await till.hears(dispute(till, WON, 700))
+    (chargeback,) = till.store.rows(CHARGEBACKS)
+    moved = [(row.kind, row.amount_minor, row.reference) for row in till.store.rows(TRANSFERS)[1:]]
+    assert moved == [
+        (EntryKind.CHARGEBACK, 700, str(chargeback.id)),
+        (EntryKind.CHARGEBACK_REVERSED, 700, str(chargeback.id)),
+    ]
+
+
+async def test_what_a_bank_took_stands_as_taken_until_it_is_given_again(till: Till) -> None:
+    def left() -> tuple[int, int]:
+        stand = balances(till.store.rows(TRANSFERS))
+        return stand["EUR", Account.CHARGEBACKS], stand["EUR", Account.PROVIDER_CLEARING]
+
+    await till.hears(dispute(till, OPEN, 700))
+    assert left() == (700, 300)
+    await till.hears(dispute(till, LOST, 700))
+    assert left() == (700, 300)
+    await till.hears(dispute(till, WON, 700))
+    assert left() == (0, 1000)
+
+
+async def test_the_same_money_disputed_again_waits_until_the_first_is_won(till: Till) -> None:
+    second = dispute(till, OPEN, 400, dispute_id="d-2", notice_id="n-2")
+    await till.hears(dispute(till, OPEN, 700))
+    await till.hears(second)
+    (waits,) = [due for due in till.store.due.values() if due.error]
+    assert waits.error.endswith("dispute d-2: 700 of 1000 are disputed") and stands(till) == (["open"], 0, 700)
+    await till.hears(dispute(till, WON, 700))
+    await till.passes(minutes=9)  # no failure lets a message wait so long
+    assert stands(till) == (["won", "open"], 1, 400)

@@ -1,5 +1,6 @@
 """A report with every kind of difference: each is found once, and nothing else is."""
 
+import dataclasses
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,8 +9,18 @@ import pytest
 from contracts.payment import AuthorizePayment, RefundPayment
 from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from services.payment.ledger import Account, EntryKind, Transfer
-from services.payment.settlement.comparing import Tariff, compare, compare_unsettled, pair, signed, tariffs_of
+from services.payment.settlement.comparing import (
+    Found,
+    Tariff,
+    adjusting,
+    compare,
+    compare_unsettled,
+    pair,
+    signed,
+    tariffs_of,
+)
 from services.payment.settlement.lines import (
+    OURS,
     Class,
     Difference,
     DifferenceState,
@@ -64,12 +75,17 @@ def line(
     )  # fmt: skip
 
 
-async def reported(till: Till, *lines: Line) -> None:
+async def staged(till: Till, *lines: Line) -> UUID:
     settlement = lines[0].settlement_id
     whole = Settlement(settlement, "sandbox", str(settlement), "h", len(lines), 1, START, version=1)
     async with till.store.transaction() as tx:
         await tx.write(Changes(inserts={SETTLEMENTS: [whole], LINES: list(lines)}))
         await tx.commit()
+    return settlement
+
+
+async def reported(till: Till, *lines: Line) -> None:
+    settlement = await staged(till, *lines)
     await till.hears(MatchSettlement(settlement_id=settlement, page=0))
     assert till.store.row(SETTLEMENTS, settlement).state is SettlementState.MATCHED
 
@@ -215,6 +231,51 @@ async def test_noted_again_or_too_early_is_nothing(till: Till) -> None:
     assert len(till.store.rows(DIFFERENCES)) == 1
 
 
+async def test_only_what_this_provider_should_have_settled_is_missing_there(till: Till) -> None:
+    await paid(till, A)
+    await refunded(till, A, 1, 300)
+    await reported(till, line("1", A, 1000, FEE))
+    till.now += timedelta(days=8)
+    every = tuple(row.id for row in till.store.rows(TRANSFERS))
+    await till.hears(NoteUnsettled(provider="another", transfer_ids=every))
+    assert found(till) == {}
+    await till.hears(NoteUnsettled(provider="sandbox", transfer_ids=every))
+    (missing,) = till.store.rows(DIFFERENCES)
+    assert (missing.kind, missing.transfer_id) == (Class.MISSING_THERE, of(till, A, EntryKind.REFUND).id)
+
+
+async def test_a_line_keeps_the_movement_it_settles(till: Till) -> None:
+    await paid(till, A)
+    await refunded(till, A, 1, 300)
+    await reported(till, line("1", A, -300, kind=LineKind.REFUND))
+    first = of(till, A, EntryKind.REFUND)
+    await refunded(till, A, 2, 300)
+    (second,) = [row for row in till.store.rows(TRANSFERS) if row.kind is EntryKind.REFUND and row.id != first.id]
+    await till.hears(NoteUnsettled(provider="sandbox", transfer_ids=(first.id, second.id)))
+    (kept,) = till.store.rows(LINES)
+    assert (kept.state, kept.matches) == (LineState.MATCHED, first.id)
+
+
+async def test_a_line_that_waits_for_its_turn_is_left_to_it(till: Till) -> None:
+    await paid(till, A)
+    await staged(till, line("1", A, 1000, FEE))
+    await till.hears(NoteUnsettled(provider="sandbox", transfer_ids=(of(till, A).id,)))
+    (waits,) = till.store.rows(LINES)
+    assert (waits.state, waits.matches) == (LineState.OPEN, None)
+    await till.hears(MatchSettlement(settlement_id=REPORT, page=0))
+    (kept,) = till.store.rows(LINES)
+    assert (kept.state, kept.matches) == (LineState.MATCHED, of(till, A).id)
+
+
+@pytest.mark.parametrize(("fee", "kind"), [(1, EntryKind.FEE), (-1, EntryKind.FEE_RETURNED)])
+async def test_a_fee_that_comes_of_rounding_is_booked_as_it_was_charged(till: Till, fee: int, kind: EntryKind) -> None:
+    await paid(till, A)
+    await refunded(till, A, 1, 300)
+    await reported(till, line("1", A, -300, fee, kind=LineKind.REFUND))
+    assert [(row.kind, row.amount_minor) for row in till.store.rows(TRANSFERS)][-1] == (kind, 1)
+    assert found(till) == {} and balances(till.store.rows(TRANSFERS))["EUR", Account.PROVIDER_FEES] == fee
+
+
 async def test_an_equal_refund_is_found_before_another(till: Till) -> None:
     await paid(till, A)
     await refunded(till, A, 1, 300)
@@ -233,9 +294,13 @@ def test_a_fee_is_what_the_tariff_says_but_for_rounding() -> None:
     assert (more.kind, more.entry, more.entry_minor) == (Class.FEE, EntryKind.FEE, 2)
     (less,) = compare(line("1", A, 1000, 0), ours, tariff)
     assert (less.entry, less.entry_minor) == (EntryKind.FEE_RETURNED, FEE)
+    given_back = dataclasses.replace(ours, kind=EntryKind.REFUND, amount_minor=300)
+    (kept,) = compare(line("2", A, -300, 2, LineKind.REFUND), given_back, tariff)
+    assert (kept.kind, kept.ours_minor, kept.entry, kept.entry_minor) == (Class.FEE, 0, EntryKind.FEE, 2)
     assert compare(line("1", A, 1000, 777), ours, None) == ()
     (own,) = compare(line("1", None, -500, kind=LineKind.FEE), None, tariff)
     assert (own.kind, own.entry, own.entry_minor) == (Class.FEE, EntryKind.FEE, 500)
+    assert (own.ours_minor, own.theirs_minor) == (0, 500)
 
 
 def transfer_of(order: UUID) -> Transfer:
@@ -243,8 +308,41 @@ def transfer_of(order: UUID) -> Transfer:
     return Transfer(UUID(int=1), order, START, "EUR", *sides, 1000, EntryKind.CAPTURE, "c", "sandbox")
 
 
+@pytest.mark.parametrize(("amount_minor", "entry"), [(999, (EntryKind.SHORTFALL, 1)), (1001, (EntryKind.SURPLUS, 1))])
+def test_a_single_minor_unit_is_a_difference(amount_minor: int, entry: tuple[EntryKind, int]) -> None:
+    (differs,) = compare(line("1", A, amount_minor), transfer_of(A), None)
+    assert (differs.kind, differs.entry, differs.entry_minor) == (Class.AMOUNT, *entry)
+
+
+def test_the_grace_has_passed_when_its_last_day_has() -> None:
+    ours = transfer_of(A)
+    last = ours.occurred_at + timedelta(days=7)
+    assert compare_unsettled(ours, last, 7) == Found(Class.TIMING, 1000, 0, None, 0)
+    assert compare_unsettled(ours, last + timedelta(microseconds=1), 7).kind is Class.MISSING_THERE
+
+
+async def test_a_report_of_two_pages_is_matched_when_its_last_is(till: Till) -> None:
+    await paid(till, A, B)
+    second = dataclasses.replace(line("2", B, 1000, FEE), page=page_key(REPORT, 1))
+    whole = Settlement(REPORT, "sandbox", "two pages", "h", 2, 2, START, version=1)
+    async with till.store.transaction() as tx:
+        await tx.write(Changes(inserts={SETTLEMENTS: [whole], LINES: [line("1", A, 1000, FEE), second]}))
+        await tx.commit()
+    for page, state in ((0, SettlementState.STAGED), (0, SettlementState.STAGED), (1, SettlementState.MATCHED)):
+        await till.hears(MatchSettlement(settlement_id=REPORT, page=page))
+        stands = till.store.row(SETTLEMENTS, REPORT)
+        assert (stands.pages_done, stands.state) == (page + 1, state)
+    assert {row.state for row in till.store.rows(LINES)} == {LineState.MATCHED}
+
+
 def test_signs_and_tariffs() -> None:
-    assert signed(transfer_of(A)) == 1000
+    assert {kind: signed(dataclasses.replace(transfer_of(A), kind=kind)) for kind in OURS.values()} == {
+        EntryKind.CAPTURE: 1000,
+        EntryKind.REFUND: -1000,
+        EntryKind.CHARGEBACK: -1000,
+        EntryKind.CHARGEBACK_REVERSED: 1000,
+    }
+    assert [adjusting(0), Tariff(4_999).fee(1), Tariff(5_000).fee(1)] == [(None, 0), 0, 1]
     assert tariffs_of("sandbox=140+25, other=290") == {"sandbox": Tariff(140, 25), "other": Tariff(290)}
     for wrong in ("sandbox", "=140", "sandbox=x"):
         with pytest.raises(ValueError):

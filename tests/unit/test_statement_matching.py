@@ -1,6 +1,7 @@
 """The table of what an entry is: total, checked at import; only the exact amount settles anything."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
@@ -76,6 +77,7 @@ def test_every_state_of_a_payment_stands_somewhere(state: PaymentState) -> None:
         PaymentState.ASKED: Standing.WAITS,
         PaymentState.PENDING: Standing.WAITS,
         PaymentState.AUTHORIZED: Standing.WAITS,
+        PaymentState.PARTLY_CAPTURED: Standing.WAITS,
         PaymentState.CAPTURED: Standing.SETTLED,
         PaymentState.RETURNING: Standing.GIVEN_BACK,
         PaymentState.RETURNED: Standing.GIVEN_BACK,
@@ -86,6 +88,11 @@ def test_every_state_of_a_payment_stands_somewhere(state: PaymentState) -> None:
 def test_money_that_came_during_a_void_is_not_waited_for_again() -> None:
     payment = Payment(ORDER, 1000, "EUR", "transfer", PaymentState.VOIDING, "", None, captured_minor=1000)
     assert of_payment(payment).standing is Standing.GIVEN_BACK
+
+
+def test_money_of_which_a_bank_took_any_back_is_not_there_to_be_taken_back_again() -> None:
+    payment = Payment(ORDER, 1000, "EUR", "transfer", PaymentState.CAPTURED, "", None, captured_minor=1000)
+    assert of_payment(replace(payment, disputed_minor=1)).standing is Standing.GIVEN_BACK
 
 
 @pytest.mark.parametrize(

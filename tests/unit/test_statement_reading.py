@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from services.payment.banking import reading
-from services.payment.banking.camt import CamtReader
+from services.payment.banking.camt import MAX_DEPTH, MAX_VALUES, CamtReader
 from services.payment.banking.columns import MORE, NEEDED, ColumnsReader
 from services.payment.banking.reading import Booked, Broken, Found, Reader
 from shared import problems
@@ -76,6 +76,17 @@ def test_a_structured_reference_and_several_lines_of_text() -> None:
     assert (booked.entry.reference, booked.entry.remittance) == (REFERENCE, "order of monday")
 
 
+@pytest.mark.parametrize("kind", READERS)
+def test_what_is_longer_than_an_entry_has_room_for_is_cut(kind: str) -> None:
+    line = Line("1.00", "t" * 600, end_to_end="e" * 40, structured="r" * 40, name="n" * 150, iban="i" * 80)
+    text = camt(line) if kind == "camt" else table([line]).replace("r,,", "r," + "e" * 40 + ",")
+    (booked,), found = read(text, kind=kind)
+    said = booked.entry
+    kept = (said.remittance, said.end_to_end_id, said.reference, said.counterparty, said.counterparty_account)
+    assert found.problems.listed == []
+    assert kept == ("t" * 560, "e" * 35, "r" * 35, "n" * 140, "i" * 70)
+
+
 def test_a_reversal_by_its_flag_and_by_its_reason() -> None:
     flagged, returned = Line("-33.90", reversal=True, id="A-1"), Line("-33.90", id="A-2")
     text = camt(flagged).replace(
@@ -124,6 +135,21 @@ def test_entries_without_a_name_of_the_banks_are_named_after_their_statement() -
     assert [name for *_, name in entries(camt(Line("1", id="X"), Line("2", id="X")))] == ["X", "X (2)"]
 
 
+def test_a_long_name_is_cut_where_it_always_was() -> None:
+    """An entry is known again by its name: cut elsewhere, what was booked once would be booked again."""
+    named = camt(Line("1.00", id="n" * 80), account="a" * 80, statement="s" * 80)
+    (booked,), _ = read(named)
+    assert (booked.account, booked.statement, booked.entry.bank_reference) == ("a" * 70, "s" * 70, "n" * 70)
+    unnamed = re.sub("<AcctSvcrRef>.*?</AcctSvcrRef>", "", named).replace("<NtryRef>1<", f"<NtryRef>{'1' * 40}<")
+    (booked,), _ = read(unnamed.replace("s" * 80, "s"))
+    assert booked.entry.bank_reference == "s/" + "1" * 35
+    (first, _), _ = read(camt().replace("  </Stmt>", BATCH.format(amount="15.00").replace("T-1", "t" * 50)))
+    assert first.entry.bank_reference == "B-1/" + "t" * 40
+    head, row = "account,entry,booked_on,amount,currency,statement", ["a" * 80, "n" * 110, "2026-03-02", "1", "EUR"]
+    (booked,), _ = read(f"{head}\n{','.join([*row, 's' * 80])}", kind="csv")
+    assert (booked.account, booked.statement, booked.entry.bank_reference) == ("a" * 70, "s" * 70, "n" * 100)
+
+
 def test_a_foreign_namespace_says_nothing_of_ours() -> None:
     more = '<x:Amt xmlns:x="urn:bank" Ccy="EUR">99.00</x:Amt><SplmtryData><Envlp><Sts>PDNG</Sts></Envlp></SplmtryData>'
     text = camt(PAID).replace("<BookgDt>", more + "<BookgDt>")
@@ -148,8 +174,11 @@ def test_broken_in_the_middle_is_named_by_line_and_element() -> None:
     assert line == half.count("\n") + 1
     assert place.startswith("Document/BkToCstmrStmt/Stmt/Ntry/AcctSvcrRef, column ")
     assert what.startswith("not well-formed: no element found")
-    ((line, _, what),) = why(text.replace("</NtryDtls>", "</NtryDtl>", 1))
-    assert (line, what) == (text[: text.index("</NtryDtls>")].count("\n") + 1, "not well-formed: mismatched tag")
+    before, tag, _ = text.partition("</NtryDtls>")
+    ((line, place, what),) = why(text.replace(tag, "</NtryDtl>", 1))
+    assert (line, what) == (before.count("\n") + 1, "not well-formed: mismatched tag")
+    column = len(before) - before.rindex("\n") + len("</")  # where the name begins, the first of a line being 1
+    assert place == f"Document/BkToCstmrStmt/Stmt/Ntry/NtryDtls, column {column}"
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE Document [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>
@@ -180,6 +209,14 @@ def test_a_document_type_is_refused_where_it_begins(text: str) -> None:
 def test_what_is_no_statement_is_refused(text: str, what: str) -> None:
     ((_, _, told),) = why(text)
     assert told.startswith(what)
+
+
+def test_elements_stand_in_each_other_to_a_depth() -> None:
+    def nested(times: int) -> str:
+        return camt(PAID).replace("<Acct>", "<x>" * times + "</x>" * times + "<Acct>")
+
+    assert len(entries(nested(MAX_DEPTH - 3))) == 1
+    assert [what for *_, what in why(nested(MAX_DEPTH - 2))] == ["too deep"]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +260,20 @@ def test_ten_million_characters_in_one_line_are_not_kept(kind: str) -> None:
     assert "too long" in reader.found.problems.listed[0].why
 
 
+def test_a_field_is_read_up_to_its_longest() -> None:
+    (booked,), _ = read(camt(Line("1.00", "x" * reading.MAX_FIELD)))
+    assert booked.entry.remittance == "x" * 560
+    ((*_, told),) = why(camt(Line("1.00", "x" * (reading.MAX_FIELD + 1))))
+    assert told == "too long: a field has at most 4,000 characters"
+
+
+def test_of_one_transaction_only_so_many_values_are_kept() -> None:
+    for fill, kept in ((MAX_VALUES - 10, "thanks"), (MAX_VALUES, "")):
+        text = camt(Line("1.00", "thanks")).replace("<RmtInf>", "<Fill>x</Fill>" * fill + "<RmtInf>")
+        (booked,), found = read(text)
+        assert (booked.entry.remittance, booked.entry.amount_minor, found.problems.count) == (kept, 100, 0)
+
+
 def test_ten_million_characters_of_one_tag_are_not_kept() -> None:
     reader = CamtReader()
     reader.take(b"<")
@@ -243,6 +294,15 @@ def test_a_file_has_a_size_and_a_number_of_entries(monkeypatch: pytest.MonkeyPat
     assert "too large" in why(camt(*lines))[0][2]
 
 
+def test_every_transaction_counts_and_so_does_an_entry_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = re.sub("<NtryDtls>.*?</NtryDtls>", "", camt(PAID, Line("1"), Line("2")), flags=re.DOTALL)
+    batch = camt(PAID).replace("  </Stmt>", BATCH.format(amount="15.00"))
+    monkeypatch.setattr(reading, "MAX_ENTRIES", 3)
+    assert (len(entries(bare)), len(entries(batch))) == (3, 3)
+    monkeypatch.setattr(reading, "MAX_ENTRIES", 2)
+    assert "too many entries" in why(bare)[0][2] and "too many entries" in why(batch)[0][2]
+
+
 def test_many_problems_are_counted_and_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problems, "MAX_PROBLEMS", 3)
     _, found = read(camt(*[Line("x")] * 10))
@@ -260,6 +320,7 @@ HEADER = "account,entry,booked_on,amount,currency\n"
         ("", [(0, "", "empty: the first line names the columns")]),
         ("entry,booked_on,amount,currency\n", [(1, "account", "wrong columns: there is no account")]),
         (HEADER.replace("\n", ",colour\n"), [(1, "colour", f"wrong columns: they are {COLUMNS}")]),
+        ('"account\nA,1,2026-03-02,5,EUR\n', [(1, "", "not CSV: unexpected end of data")]),
         (HEADER + "A,1,2026-03-02,5\n", [(2, "", "4 columns where there are 5")]),
         (HEADER + 'A,1,2026-03-02,5,"EUR\n', [(2, "", "not CSV: unexpected end of data")]),
         (HEADER + "A,1,2026-03-02,1.234,EUR\n", [(2, "amount", "EUR has 2 decimals")]),
@@ -282,6 +343,14 @@ def test_a_line_that_is_not_utf_8() -> None:
 def test_semicolons_and_decimal_commas_go_together() -> None:
     text = "\ufeff" + HEADER.replace(",", ";").replace("\n", "\r\n") + "A;1;2026-03-02;-33,9;EUR\r\n"
     assert entries(text, kind="csv") == [(-3390, "EUR", "1")]
+
+
+def test_a_reversal_in_a_table_is_said_in_several_words() -> None:
+    said = {"": False, "0": False, "false": False, "No": False, "1": True, "TRUE": True, "yes": True}
+    rows = "".join(f"A,{number},2026-03-02,1,EUR,{word}\n" for number, word in enumerate(said))
+    booked, found = read(HEADER.replace("\n", ",reversal\n") + rows, kind="csv")
+    assert found.problems.listed == []
+    assert [one.entry.reversal for one in booked] == list(said.values())
 
 
 def test_a_table_is_named_after_its_content() -> None:

@@ -1,0 +1,121 @@
+"""What a provider answers or tells becomes one word of ours; what is no word about a payment is refused by name."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from contracts.payment import DisputeOutcome, ProviderAnswered, ProviderDisputed, ProviderNotified
+from services.payment.effects import payment_effect
+from services.payment.provider.port import (
+    Authorized,
+    AuthorizeRequest,
+    BadNotice,
+    Captured,
+    Declined,
+    Disputed,
+    Failed,
+    Impossible,
+    Pending,
+    Prepared,
+    ProviderAnswer,
+    Refunded,
+    Uninteresting,
+    Unknown,
+    Voided,
+    WebhookNotice,
+)
+from services.payment.webhook import told_by
+from services.payment.words import Spoken, spoken
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.till import Till
+from tests.unit.test_payment_till import AUTHORIZE, authorize
+
+ORDER, ATTEMPT = UUID(int=0xA1), UUID(int=0xB1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Prepared("p"), Spoken("prepared", "p")),
+        (Authorized("p", 1000), Spoken("authorized", "p")),
+        (Captured("p", 1000, 300), Spoken("captured", "p", captured_minor=1000, refunded_minor=300)),
+        (Pending("p"), Spoken("pending", "p")),
+        (Declined("no_funds", "p"), Spoken("declined", "p", "no_funds")),
+        (Declined("no_funds"), Spoken("declined", reason="no_funds")),
+        (Failed("expired", "p"), Spoken("failed", "p", "expired")),
+        (Voided("p", 1000), Spoken("voided", "p")),
+        (Voided(None), Spoken("voided")),
+        (Refunded("p", 1000), Spoken("refunded", "p", captured_minor=1000, refunded_minor=1000)),
+        (Impossible("already_voided", "voided", "p"), Spoken("impossible", "p", "already_voided", status="voided")),
+        (Impossible("bad_request"), Spoken("impossible", reason="bad_request")),
+        (Unknown("timeout", "p"), Spoken("unknown", "p", "timeout")),
+    ],
+)
+def test_every_answer_has_a_word(answer: ProviderAnswer, said: Spoken) -> None:
+    assert spoken(answer) == said
+
+
+def notice(answer: ProviderAnswer | Disputed, reference: str = str(ORDER), key: str = str(ATTEMPT)) -> WebhookNotice:
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    return WebhookNotice("n-1", "t", at, "p", key, reference, 1000, "EUR", answer)
+
+
+def test_a_notice_says_of_which_order_and_attempt_it_is() -> None:
+    said = {"order_id": ORDER, "attempt_id": ATTEMPT, "notice_id": "n-1", "provider": "sandbox"}
+    assert told_by(notice(Captured("p", 1000, 300)), "sandbox") == ProviderNotified.model_validate(
+        {**said, "status": "captured", "provider_payment_id": "p", "captured_minor": 1000, "refunded_minor": 300}
+    )
+    assert told_by(notice(Failed("expired", "p")), "sandbox") == ProviderNotified.model_validate(
+        {**said, "status": "failed", "provider_payment_id": "p", "reason": "expired"}
+    )
+
+
+@pytest.mark.parametrize("outcome", DisputeOutcome)
+def test_a_dispute_names_its_payment_alone(outcome: DisputeOutcome) -> None:
+    told = told_by(notice(Disputed("p", "d-1", 700, outcome.value, "fraudulent"), "", ""), "sandbox")
+    assert told == ProviderDisputed(
+        notice_id="n-1", provider="sandbox", provider_payment_id="p", dispute_id="d-1", amount_minor=700,
+        currency="EUR", outcome=outcome, reason="fraudulent",
+    )  # fmt: skip
+
+
+def test_what_was_only_made_at_the_provider_is_nothing_new() -> None:
+    with pytest.raises(Uninteresting, match="n-1"):
+        told_by(notice(Prepared("p")), "sandbox")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (notice(Unknown("status 'odd'", "p")), "status 'odd'"),
+        (notice(Captured("p", 1000), reference="order 7"), "n-1 is about no payment of ours: 'order 7'"),
+        (notice(Captured("p", 1000), key="attempt 7"), "n-1 is about no payment of ours"),
+        (notice(Disputed("p", "", 700, "open")), "n-1"),
+    ],
+)
+def test_what_says_nothing_about_a_payment_is_refused(wrong: WebhookNotice, why: str) -> None:
+    with pytest.raises(BadNotice, match=why):
+        told_by(wrong, "sandbox")
+
+
+async def test_an_adapter_that_breaks_with_many_words_is_not_known_and_heard() -> None:
+    class Breaks(ScriptedProvider):
+        async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+            raise RuntimeError("x" * 10_000)
+
+    till = Till()
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    (attempt,) = await till.takes()
+    told = await payment_effect({"sandbox": Breaks(till.clock)}).perform(attempt)
+    assert isinstance(told, ProviderAnswered)
+    assert told.outcome == "unknown" and told.reason == "RuntimeError: " + "x" * 486
+
+
+async def test_a_provider_that_is_not_set_up_is_named() -> None:
+    till = Till()
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    (attempt,) = await till.takes()
+    told = await payment_effect({}).perform(attempt)
+    assert isinstance(told, ProviderAnswered)
+    assert (told.outcome, told.reason) == ("unknown", "no provider is set up as 'sandbox'")
