@@ -279,6 +279,26 @@ def test_what_a_customer_chooses_after_that_changes_nothing(choice: Choice | Non
     assert broken_now(world) == []
 
 
+def test_a_refund_that_is_being_paid_out_does_not_hold_it_up() -> None:
+    """By transfer a shortage's refund takes days, and the order is being changed as long: called off, it goes on."""
+    world = a_world(("tea", "north", 2), ("cup", "south", 1))
+    order_id = paid(world, tea=2, cup=1)
+    broken(world, 1)
+    [short] = told(world, OrderShortageEvent)
+    shortage_id = UUID(short.detail["shortage_id"])
+    world.hears(AnswerShortage(order_id=order_id, shortage_id=shortage_id, choice=Choice.REFUND))
+    assert the(world, "order", ORDERS).refund_reserved_minor > 0
+    books(world, "called back")
+    world.passes(minutes=1)
+    runs = [(run.saga, run.phase) for run in world.store("orchestrator").rows(RUNS)]
+    sagas = ("checkout", "shortage", "settlement", "late_payment_failure")
+    assert runs == [(saga, Phase.COMPLETED) for saga in sagas]
+    order = the(world, "order", ORDERS)
+    assert (order.state, order.refunded_minor, order.refund_reserved_minor) == (OrderState.CANCELLED, 0, 0)
+    assert shipments(world) == [] and (shelf(world, "tea"), shelf(world, "cup", "south")) == ((1, 0, 0), (1, 0, 0))
+    assert broken_now(world) == []
+
+
 def test_what_is_short_of_it_after_that_is_somebody_else_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """A count was on its way to the orchestrator when the money went: nobody is asked what to do."""
     world = a_world(("tea", "north", 2), ("cup", "south", 1))
