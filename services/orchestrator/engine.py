@@ -57,7 +57,7 @@ def hear(saga: Saga, late: Answers, run: Run, slug: str, direction: str, message
     if heard in saga.notices and run.phase is Phase.WAITING and run.position < saga.pivot_stage:
         return give_up(saga, run, saga.state(run.request, run.facts).reason(message), now)
     if awaited and run.phase is Phase.WAITING and direction == "do":
-        if heard is step.done:
+        if heard is step.done or (step.never is not None and step.never(message)):
             return _done(saga, run, slug, message, now)
         if heard is step.waits:
             return _waits(saga, run, message, now)

@@ -132,6 +132,7 @@ LATE_SETTLEMENT = Answers(
         ShortageSettled,
         LinesSettled,
         PaymentRefunded,
+        RefundAbandoned,
         PaymentRefundRefused,  # asked again until its patience is gone, then the run is stuck and visible
         RefundPending,
         RefundSettled,

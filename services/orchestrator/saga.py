@@ -82,7 +82,8 @@ State = Any
 class Step:
     """`do` makes the command, `done` settles it, `refused` turns the run back, `waits` says the answer will take time.
     `ready` false: the command is not said yet, the run waits for a message from outside. `applies` false: there is
-    nothing to do here, the run goes on."""
+    nothing to do here, the run goes on. `never` true of another answer: it can't be done any more, and the run goes on
+    without."""
 
     name: str
     do: Callable[[State], Message]
@@ -93,6 +94,7 @@ class Step:
     waits: type[Message] | None = None
     ready: Callable[[State], bool] | None = None
     applies: Callable[[State], bool] | None = None
+    never: Callable[[Message], bool] | None = None
 
     @property
     def slug(self) -> str:

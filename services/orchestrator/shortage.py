@@ -7,12 +7,12 @@ order; what was chosen is done. From there on it only goes forward.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.fulfillment import FulfillmentRequested, RequestFulfillment
 from contracts.message import Message
-from contracts.order import RefundSettled, SettleRefund
+from contracts.order import AbandonRefund, RefundAbandoned, RefundSettled, SettleRefund
 from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment, RefundPending
 from contracts.shortage import (
     AlternativesOffered,
@@ -31,7 +31,7 @@ from contracts.shortage import (
 )
 from contracts.values import Pick
 from services.orchestrator.refund import PaysBack
-from services.orchestrator.saga import Phase, RunState, Saga, Step
+from services.orchestrator.saga import Phase, RunState, Saga, Step, Together
 from shared.consumer import Said
 from shared.ids import id_from
 
@@ -124,6 +124,15 @@ class Settlement(PaysBack):
             reason="shortage",
         )
 
+    def is_refunded(self) -> bool:
+        return self.has_refund() and "not_refunded" not in self.facts
+
+    def is_not_refunded(self) -> bool:
+        return self.has_refund() and "not_refunded" in self.facts
+
+    def abandon_refund(self) -> AbandonRefund:
+        return AbandonRefund(order_id=self.order_id, refund_id=self.shortage_id, reason=self.facts["not_refunded"])
+
     def settle_refund(self) -> SettleRefund:
         return SettleRefund(order_id=self.order_id, refund_id=self.shortage_id)
 
@@ -145,7 +154,17 @@ class Settlement(PaysBack):
                     "currency": message.currency,
                     "ship_to": message.ship_to.model_dump(mode="json"),
                 }
+            case PaymentRefundRefused():
+                return {"not_refunded": message.reason}
         return {}
+
+
+MONEY_IS_GONE: Final = frozenset({"above_captured", "transfer_returned"})
+
+
+def _nothing_to_refund(message: Message) -> bool:
+    """The customer's bank has taken all of it back meanwhile. Any other no is a person's business."""
+    return isinstance(message, PaymentRefundRefused) and message.reason in MONEY_IS_GONE
 
 
 SETTLEMENT = Saga(
@@ -161,8 +180,14 @@ SETTLEMENT = Saga(
             applies=Settlement.has_refund,
             done=PaymentRefunded,
             waits=RefundPending,
+            never=_nothing_to_refund,
         ),
-        Step("settle refund", do=Settlement.settle_refund, applies=Settlement.has_refund, done=RefundSettled),
+        Together(
+            Step("settle refund", do=Settlement.settle_refund, applies=Settlement.is_refunded, done=RefundSettled),
+            Step(
+                "abandon refund", do=Settlement.abandon_refund, applies=Settlement.is_not_refunded, done=RefundAbandoned
+            ),
+        ),
         Step(
             "request fulfillment",
             do=Settlement.request_fulfillment,

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,13 @@ class System:
 
 @pytest.fixture(scope="module")
 def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with a_system(servers, tmp_path_factory.mktemp("cli")) as made:
+        yield made
+
+
+@contextmanager
+def a_system(servers: Servers, folder: Path, **settings: str) -> Iterator[System]:
+    """Everything, as an operator set it up."""
     environment: Environment = prepare(servers, f"cli_{uuid4().hex[:8]}")
     provider, webhook = free_port(), free_port()
     env = {
@@ -87,9 +95,10 @@ def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "WEBHOOK_URL": f"http://127.0.0.1:{webhook}/webhooks/provider",
         "WEBHOOK_SECRET": "secret-of-a-test",
         "WAREHOUSE_PACE_S": "0.05",
+        **settings,
     }
     try:
-        with running([["all", "world"]], env, tmp_path_factory.mktemp("cli")):
+        with running([["all", "world"]], env, folder):
             made = System(env)
             assert oms(env, "seed", "--units", "500").returncode == 0
             yield made

@@ -238,3 +238,19 @@ def test_an_incomplete_table_of_late_answers_is_refused_at_import() -> None:
         Answers(saga, rows[1:])
     with pytest.raises(BadSaga, match="twice"):
         Answers(saga, [*rows, rows[0]])
+
+
+@pytest.mark.parametrize(
+    ("reason", "goes_on_with"),
+    [("transfer_returned", "abandon-refund"), ("above_captured", "abandon-refund"), ("account_closed", None)],
+)
+def test_a_shortage_s_refund_is_given_up_only_when_its_money_is_gone(reason: str, goes_on_with: str | None) -> None:
+    """Any other no stays with the run, which is stuck in the end, and a person sees it."""
+    saga, late = SAGAS["settlement"], LATE["settlement"]
+    run = engine.begin(saga, new_run("settlement"), NOW).run
+    for slug in ("settle-shortage", "settle-lines"):
+        run = engine.hear(saga, late, run, slug, "do", done(saga.steps[slug]), NOW).run
+    refused = PaymentRefundRefused(order_id=ORDER, refund_id=RUN, reason=reason)
+    assert run.pending == ["refund-payment"]
+    run = engine.hear(saga, late, run, "refund-payment", "do", refused, NOW).run
+    assert run.pending == [goes_on_with or "refund-payment"]

@@ -13,7 +13,7 @@ from contracts.order import (
     OrderPaymentPendingEvent,
     OrderShortageEvent,
 )
-from contracts.payment import PaymentFailed
+from contracts.payment import PaymentFailed, ProviderNotified
 from contracts.product import DescribeProduct
 from contracts.shortage import AnswerShortage, Choice, ShortageAnswerRefused, UnitsKept
 from contracts.statement import BookedEntry, BookStatement
@@ -170,6 +170,31 @@ def test_when_all_of_it_has_left_the_customer_is_told_and_nothing_else_happens()
     assert failures(world) == [Phase.COMPLETED] and broken_now(world) == []
 
 
+def test_a_hold_that_is_lost_stops_what_was_not_captured_yet() -> None:
+    """Paid per shipment: the first parcel is captured, and then the provider lets the rest go."""
+    world = World()
+    receive(world, ("tea", "north", 5), ("cup", "south", 5), reference="first")
+    world.hears(a_checkout("c-1", {"tea": 2, "cup": 1}, method="bnpl"))
+    report(world, shipment_of(world, "tea"), SHIPPED)
+    payment = the(world, "payment", PAYMENTS)
+    lost = ProviderNotified(
+        order_id=payment.order_id,
+        attempt_id=payment.attempt_id,
+        notice_id="lost",
+        status="voided",
+        provider_payment_id=payment.provider_payment_id,
+    )
+    world.hears(lost, source="payment")
+    [failed] = told(world, OrderPaymentFailedEvent)
+    assert failed.detail["cancelled"] == "cup: 1"
+    assert int(failed.detail["missing_minor"]) == failed.total_minor - payment.captured_minor
+    assert shelf(world, "cup", "south") == (5, 0, 0) and [picks for _, picks in shipments(world)] == [[("tea", 2)]]
+    deliver(world)
+    assert the(world, "order", ORDERS).state is OrderState.DELIVERED
+    assert the(world, "payment", PAYMENTS).captured_minor == payment.captured_minor, "nothing more is taken"
+    assert broken_now(world) == []
+
+
 def test_who_only_waits_for_stock_leaves_the_queue() -> None:
     world = a_world(("tea", "north", 5))
     paid(world, mug=3)
@@ -251,6 +276,26 @@ def test_what_a_customer_chooses_after_that_changes_nothing(choice: Choice | Non
     assert shelf(world, "tea") == (1, 0, 0) and the(world, "inventory", RESERVATIONS).status == "released"
     runs = [(run.saga, run.phase) for run in world.store("orchestrator").rows(RUNS)]
     assert runs == [(saga, Phase.COMPLETED) for saga in ("checkout", "shortage", "late_payment_failure")]
+    assert broken_now(world) == []
+
+
+def test_a_refund_that_is_being_paid_out_does_not_hold_it_up() -> None:
+    """By transfer a shortage's refund takes days, and the order is being changed as long: called off, it goes on."""
+    world = a_world(("tea", "north", 2), ("cup", "south", 1))
+    order_id = paid(world, tea=2, cup=1)
+    broken(world, 1)
+    [short] = told(world, OrderShortageEvent)
+    shortage_id = UUID(short.detail["shortage_id"])
+    world.hears(AnswerShortage(order_id=order_id, shortage_id=shortage_id, choice=Choice.REFUND))
+    assert the(world, "order", ORDERS).refund_reserved_minor > 0
+    books(world, "called back")
+    world.passes(minutes=1)
+    runs = [(run.saga, run.phase) for run in world.store("orchestrator").rows(RUNS)]
+    sagas = ("checkout", "shortage", "settlement", "late_payment_failure")
+    assert runs == [(saga, Phase.COMPLETED) for saga in sagas]
+    order = the(world, "order", ORDERS)
+    assert (order.state, order.refunded_minor, order.refund_reserved_minor) == (OrderState.CANCELLED, 0, 0)
+    assert shipments(world) == [] and (shelf(world, "tea"), shelf(world, "cup", "south")) == ((1, 0, 0), (1, 0, 0))
     assert broken_now(world) == []
 
 
