@@ -159,7 +159,7 @@ class Settlement(PaysBack):
         return {}
 
 
-MONEY_IS_GONE: Final = frozenset({"above_captured", "transfer_returned"})
+MONEY_IS_GONE: Final = frozenset({"above_captured", "not_captured", "transfer_returned"})
 
 
 def _nothing_to_refund(message: Message) -> bool:
