@@ -122,8 +122,10 @@ def _standing(case: Case) -> Chargeback | None:
 
 
 def _tell(case: Case, fact: str) -> None:
-    told = _told(case)
-    case.tell(fact, reason=told.reason, detail=case.money(told.amount_minor) | {"dispute_id": told.dispute_id})
+    """What was booked; how it ended may have been told with another amount."""
+    told, booked = _told(case), _standing(case)
+    assert booked is not None  # kept before it is told
+    case.tell(fact, reason=told.reason, detail=case.money(booked.amount_minor) | {"dispute_id": told.dispute_id})
 
 
 def _told(case: Case) -> ProviderDisputed:

@@ -56,7 +56,7 @@ def hold(case: Case) -> None:
     case.answer_authorize(PaymentAuthorized(order_id=payment.order_id, captured=False))
     on = "hold again" if payment.captured_minor else "hold"
     case.move(on, provider_payment_id=id_, held_minor=held_minor, capture_before=lapses)
-    case.tell("authorized", detail=case.money(held_minor) | {"capture_before": lapses.isoformat()})
+    case.tell("authorized", detail=case.money(held_minor) | {"capture_before": f"{lapses:%Y-%m-%dT%H:%MZ}"})
     ring_before_it_lapses(case)
     go_on(case)
 

@@ -24,7 +24,7 @@ from services.payment.provider.port import (
     Uninteresting,
     WebhookNotice,
 )
-from services.payment.words import spoken
+from services.payment.words import REASON_AT_MOST, spoken
 
 Notice = ProviderNotified | ProviderDisputed
 
@@ -84,17 +84,20 @@ def told_by(notice: WebhookNotice, provider: str) -> Notice:
         order_id, attempt_id = UUID(notice.reference), UUID(notice.authorize_key)
     except ValueError:
         raise BadNotice(f"{notice.id} is about no payment of ours: {notice.reference!r}") from None
-    return ProviderNotified(
-        order_id=order_id,
-        attempt_id=attempt_id,
-        notice_id=notice.id,
-        provider=provider,
-        status=told.word,
-        provider_payment_id=told.provider_payment_id,
-        reason=told.reason,
-        captured_minor=told.captured_minor,
-        refunded_minor=told.refunded_minor,
-    )
+    try:
+        return ProviderNotified(
+            order_id=order_id,
+            attempt_id=attempt_id,
+            notice_id=notice.id,
+            provider=provider,
+            status=told.word,
+            provider_payment_id=told.provider_payment_id,
+            reason=told.reason,
+            captured_minor=told.captured_minor,
+            refunded_minor=told.refunded_minor,
+        )
+    except ValidationError as error:
+        raise BadNotice(f"{notice.id[:200]}: {error}") from None
 
 
 def _disputed(notice: WebhookNotice, dispute: Disputed, provider: str) -> ProviderDisputed:
@@ -107,7 +110,7 @@ def _disputed(notice: WebhookNotice, dispute: Disputed, provider: str) -> Provid
             amount_minor=dispute.amount_minor,
             currency=notice.currency,
             outcome=DisputeOutcome(dispute.outcome),
-            reason=dispute.reason,
+            reason=dispute.reason[:REASON_AT_MOST],
         )
     except ValidationError as error:
         raise BadNotice(f"{notice.id}: {error}") from None

@@ -17,10 +17,15 @@ from services.payment.provider.port import (
     Unknown,
     Voided,
 )
+from shared.frozen import replace
+
+REASON_AT_MOST, NAME_AT_MOST, ID_AT_MOST = 500, 100, 200
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
+    """As far as there is room: words are cut. An id is not, for what is left of it could name another payment."""
+
     word: str
     provider_payment_id: str = ""
     reason: str = ""
@@ -31,6 +36,13 @@ class Spoken:
 
 
 def spoken(answer: ProviderAnswer) -> Spoken:
+    told = _spoken(answer)
+    if len(told.provider_payment_id) > ID_AT_MOST:
+        return Spoken(UNKNOWN, reason=f"an id of {len(told.provider_payment_id)} characters")
+    return replace(told, reason=told.reason[:REASON_AT_MOST], status=told.status[:NAME_AT_MOST])
+
+
+def _spoken(answer: ProviderAnswer) -> Spoken:
     id_ = answer.provider_payment_id or ""
     match answer:
         case Prepared():

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from contracts.payment import DisputeOutcome, PaymentRefunded, PaymentRefundRefused, PaymentReleased, ProviderDisputed
+from contracts.story import StoryFact
 from services.payment.domain import PaymentState
 from services.payment.ledger import Account, EntryKind
 from services.payment.tables import CHARGEBACK_REVERSALS, CHARGEBACKS, TRANSFERS
@@ -184,3 +185,10 @@ async def test_the_same_money_disputed_again_waits_until_the_first_is_won(till: 
     await till.hears(dispute(till, WON, 700))
     await till.passes(minutes=9)  # no failure lets a message wait so long
     assert stands(till) == (["won", "open"], 1, 400)
+
+
+async def test_the_story_tells_what_was_booked(till: Till) -> None:
+    """It ends with another amount than it began with: only what was taken can come back."""
+    await till.hears(dispute(till, OPEN, 700), dispute(till, WON, 900))
+    told = {fact.name: fact.detail["amount_minor"] for fact in till.said(StoryFact) if "charge" in fact.name}
+    assert told == {"payment.charged_back": "700", "payment.chargeback_reversed": "700"}

@@ -1,5 +1,6 @@
 """What a provider answers or tells becomes one word of ours; what is no word about a payment is refused by name."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -119,3 +120,35 @@ async def test_a_provider_that_is_not_set_up_is_named() -> None:
     told = await payment_effect({}).perform(attempt)
     assert isinstance(told, ProviderAnswered)
     assert (told.outcome, told.reason) == ("unknown", "no provider is set up as 'sandbox'")
+
+
+@pytest.mark.parametrize("kind", [Declined, Failed])
+async def test_a_long_reason_is_cut_and_the_answer_is_learned(kind: type[Declined] | type[Failed]) -> None:
+    class Talkative(ScriptedProvider):
+        async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+            return kind("x" * 501, "p")
+
+    till = Till(Talkative)
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    await till.works()
+    (attempt,) = till.attempts(authorize().order_id)
+    assert attempt.state == "known"
+    told = told_by(notice(kind("x" * 501, "p")), "sandbox")
+    assert isinstance(told, ProviderNotified) and told.reason == "x" * 500
+
+
+def test_an_id_is_never_cut() -> None:
+    """What is left of it could name another payment."""
+    assert spoken(Captured("p" * 201, 1000)) == Spoken("unknown", reason="an id of 201 characters")
+    assert spoken(Captured("p" * 200, 1000)).provider_payment_id == "p" * 200
+    with pytest.raises(BadNotice, match="201"):
+        told_by(notice(Captured("p" * 201, 1000)), "sandbox")
+
+
+def test_a_status_too_is_cut() -> None:
+    assert spoken(Impossible("no", "s" * 101, "p")).status == "s" * 100
+
+
+def test_a_notice_that_does_not_fit_is_a_bad_one() -> None:
+    with pytest.raises(BadNotice, match="notice_id"):
+        told_by(replace(notice(Captured("p", 1000)), id="n" * 201), "sandbox")

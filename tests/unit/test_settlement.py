@@ -387,3 +387,29 @@ async def test_a_refund_that_came_back_is_for_a_person(till: Till) -> None:
         Class.MISSING_HERE, 400, EntryKind.SURPLUS, 400,
     )  # fmt: skip
     assert found.line_id == line_key("sandbox", "l3")
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount_minor", "fee_minor", "entry", "entry_minor"),
+    [
+        (LineKind.PAYOUT, -2000, 10, EntryKind.FEE, 10),
+        (LineKind.PAYOUT, -2000, -10, EntryKind.FEE_RETURNED, 10),
+        (LineKind.FEE, -500, 0, EntryKind.FEE, 500),
+        (LineKind.FEE, -500, 5, EntryKind.FEE, 505),
+        (LineKind.FEE, 500, 0, EntryKind.FEE_RETURNED, 500),
+    ],
+)
+async def test_the_fee_of_what_is_no_payment_is_booked_to_the_cent(
+    till: Till, kind: LineKind, amount_minor: int, fee_minor: int, entry: EntryKind, entry_minor: int
+) -> None:
+    await reported(till, line("1", None, amount_minor, fee_minor, kind))
+    (difference,) = till.store.rows(DIFFERENCES)
+    assert (difference.kind, difference.entry, difference.entry_minor) == (Class.FEE, entry, entry_minor)
+    await till.hears(AcceptDifference(difference_id=difference.id, by="grace"))
+    assert clearing(till) == amount_minor - fee_minor
+
+
+@pytest.mark.parametrize("kind", [LineKind.PAYOUT, LineKind.FEE])
+def test_no_fee_is_no_difference(kind: LineKind) -> None:
+    amount_minor = -2000 if kind is LineKind.PAYOUT else 5
+    assert compare(line("1", None, amount_minor, 0 if kind is LineKind.PAYOUT else 5, kind), None, None) == ()

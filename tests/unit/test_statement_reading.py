@@ -127,6 +127,16 @@ def test_a_collective_booking_that_does_not_add_up_stays_one_entry() -> None:
     assert (booked.entry.amount_minor, booked.entry.remittance) == (1420, "one two")
 
 
+def test_of_a_collective_booking_that_does_not_add_up_every_reference_is_kept_and_that_it_came_back() -> None:
+    text = BATCH.format(amount="15.50").replace("CRDT", "DBIT")
+    text = text.replace("<Refs>", "<Refs><EndToEndId>RF18-ours</EndToEndId>")
+    (booked,), _ = read(camt().replace("  </Stmt>", text))
+    assert (booked.entry.remittance, booked.entry.reversal) == ("RF18-ours one two", False)
+    back = text.replace("</TxDtls>", "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf></TxDtls>")
+    (booked,), _ = read(camt().replace("  </Stmt>", back.replace("RF18-ours", "NOTPROVIDED")))
+    assert (booked.entry.remittance, booked.entry.reversal) == ("one two", True)
+
+
 def test_entries_without_a_name_of_the_banks_are_named_after_their_statement() -> None:
     text = re.sub("<AcctSvcrRef>.*?</AcctSvcrRef>", "", camt(Line("1.00"), Line("2.00")))
     assert [name for *_, name in entries(text)] == ["2026-03-02/041/1", "2026-03-02/041/2"]
@@ -372,3 +382,10 @@ def test_what_may_have_been_meant_for_a_thousand_is_refused(separator: str, amou
     file = "\n".join(separator.join(row) for row in rows)
     ((row, column, told),) = why(file.encode(), "csv")
     assert (row, column) == (2, "amount") and why_not in told
+
+
+@pytest.mark.parametrize("amount", ["-+5", "+-5", "--5", "++5", "- 5", "5-"])
+def test_an_amount_has_one_sign_at_most(amount: str) -> None:
+    rows = (["account", "entry", "booked_on", "amount", "currency"], [ACCOUNT, "E-1", "2026-03-02", amount, "EUR"])
+    ((row, column, told),) = why("\n".join(",".join(row) for row in rows).encode(), "csv")
+    assert (row, column) == (2, "amount") and "not an amount" in told

@@ -35,6 +35,9 @@ DETAILS: Final = (*ENTRY, "NtryDtls", "TxDtls")
 STATEMENT: Final = ENTRY[:-1]
 
 
+NOT_PROVIDED: Final = "NOTPROVIDED"
+
+
 @dataclass(slots=True)
 class _Values:
     """What an element holds, by path below it; a path may be there several times."""
@@ -240,12 +243,16 @@ def _parts(amount: int, currency: str, details: Sequence[_Values]) -> list[int]:
 
 
 def _together(details: Sequence[_Values]) -> _Values:
-    """What several transactions that cannot be told apart say, as far as an entry has room for it."""
+    """What several transactions that cannot be told apart say, as far as an entry has room for it: every reference,
+    for one of them may be ours, and that something came back."""
     one = _Values(0)
     for each in details[:20]:
-        for path in ("RmtInf/Ustrd", "RmtInf/Strd/CdtrRefInf/Ref"):
+        for path in ("RmtInf/Strd/CdtrRefInf/Ref", "Refs/EndToEndId", "RmtInf/Ustrd"):
             for text in each.all(path):
-                one.add("RmtInf/Ustrd", text)
+                if text != NOT_PROVIDED:
+                    one.add("RmtInf/Ustrd", text)
+        if each.has("RtrInf"):
+            one.add("RtrInf", "")
     return one
 
 
@@ -260,7 +267,7 @@ def _fields(entry: _Values, details: _Values, amount: int, undone: bool) -> dict
         "amount_minor": amount,
         "reversal": reversal,
         "reference": plain(details.one("RmtInf/Strd/CdtrRefInf/Ref"), 35),
-        "end_to_end_id": "" if end_to_end == "NOTPROVIDED" else end_to_end,
+        "end_to_end_id": "" if end_to_end == NOT_PROVIDED else end_to_end,
         "remittance": plain(free, 560),
         "counterparty": plain(details.one(f"{people}/Nm", f"{people}/Pty/Nm"), 140),
         "counterparty_account": plain(details.one(f"{bank}/Id/IBAN", f"{bank}/Id/Othr/Id"), 70),

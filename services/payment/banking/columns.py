@@ -105,7 +105,7 @@ class ColumnsReader:
     def _digits(self, told: dict[str, str]) -> str:
         """With semicolons the comma is the decimal sign, and a point could only part the thousands. Three noughts after
         it are refused where the currency has fewer decimals: 1.000 may have been meant for a thousand."""
-        digits = told["amount"].removeprefix("-").removeprefix("+")
+        digits = told["amount"][told["amount"].startswith(("-", "+")) :]
         if self._separator == ";":
             if "." in digits:
                 raise Wrong("amount", told["amount"], "a point: with semicolons an amount is 1234,56")

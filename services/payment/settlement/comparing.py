@@ -103,22 +103,26 @@ def _may_settle(line: Line, transfer: Transfer) -> bool:
 
 def compare(line: Line, ours: Transfer | None, tariff: Tariff | None) -> tuple[Found, ...]:
     """How a line differs from what our ledger says; nothing where it does not."""
-    if line.kind is LineKind.PAYOUT:
-        return ()
+    if line.kind is LineKind.PAYOUT:  # the payout itself is booked as it is told
+        return _fee(0, line.fee_minor)
     if line.kind is LineKind.FEE:
-        return (Found(Class.FEE, 0, -line.amount_minor, EntryKind.FEE, -line.amount_minor),)
+        return _fee(0, line.fee_minor - line.amount_minor)
     if ours is None:  # its fee is part of what nobody here knows of
         entry, entry_minor = adjusting(line.amount_minor - line.fee_minor)
         return (Found(Class.MISSING_HERE, 0, line.amount_minor, entry, entry_minor),)
     found: list[Found] = []
     if line.amount_minor != (booked := signed(ours)):
         found.append(Found(Class.AMOUNT, booked, line.amount_minor, *adjusting(line.amount_minor - booked)))
-    expected = expected_fee(line, tariff)
-    if line.fee_minor != expected:
-        more = line.fee_minor - expected
-        kind = EntryKind.FEE if more > 0 else EntryKind.FEE_RETURNED
-        found.append(Found(Class.FEE, expected, line.fee_minor, kind, abs(more)))
-    return tuple(found)
+    return (*found, *_fee(expected_fee(line, tariff), line.fee_minor))
+
+
+def _fee(expected_minor: int, told_minor: int) -> tuple[Found, ...]:
+    more = told_minor - expected_minor
+    if not more:
+        return ()
+    return (
+        Found(Class.FEE, expected_minor, told_minor, EntryKind.FEE if more > 0 else EntryKind.FEE_RETURNED, abs(more)),
+    )
 
 
 def expected_fee(line: Line, tariff: Tariff | None) -> int:
