@@ -4,16 +4,9 @@ from typing import Final
 
 from contracts.payment import ProviderAnswered
 from services.payment import decisions, holding, refunding, retrying
+from services.payment.attempt import ENDED, Attempt, AttemptKind, confirm_id
 from services.payment.case import Case, Contradiction
-from services.payment.domain import (
-    ENDED,
-    IMPOSSIBLE,
-    Attempt,
-    AttemptKind,
-    PaymentState,
-    Word,
-    confirm_id,
-)
+from services.payment.domain import IMPOSSIBLE, PaymentState, Word
 from services.payment.late import LATE
 from services.payment.tables import ATTEMPTS, REFUNDS
 

@@ -9,9 +9,10 @@ from uuid import UUID
 from contracts.message import Reply
 from contracts.payment import AttemptOverdue, CaptureDue, ProviderDisputed, RefundPayment
 from contracts.story import StoryFact
+from services.payment.attempt import ATTEMPT, FIRST, Attempt, AttemptKind, AttemptState
 from services.payment.banking.entries import Purpose, Quoted
 from services.payment.creditor_reference import is_reference, reference_of
-from services.payment.domain import ATTEMPT, FIRST, PAYMENT, Attempt, AttemptKind, AttemptState, Payment, PaymentState
+from services.payment.domain import PAYMENT, Payment, PaymentState
 from services.payment.ledger import EntryKind, transfer
 from services.payment.policy import PaymentPolicy
 from shared.consumer import Answer, Moment

@@ -13,17 +13,16 @@ from contracts.payment import (
     PaymentPending,
     PaymentReleased,
 )
+from services.payment.attempt import AttemptKind, confirm_id
 from services.payment.case import Case, Contradiction
 from services.payment.domain import (
     AUTHORIZATION,
-    AttemptKind,
     Authorization,
     AuthorizationState,
     Capture,
     CaptureState,
     Payment,
     PaymentState,
-    confirm_id,
     named,
 )
 from services.payment.ledger import EntryKind

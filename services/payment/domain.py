@@ -1,6 +1,5 @@
-"""A payment's state says what we wait for; an attempt's state says what we know of one call to the provider.
-
-Both are machines, and so are the rows of money they leave behind: authorizations, captures and refunds.
+"""A payment's state says what we wait for. It is a machine, and so are the rows of money it leaves behind:
+authorizations, captures, refunds and chargebacks.
 """
 
 import re
@@ -151,46 +150,6 @@ CHARGEBACK_REVERSAL: Final = Machine("chargeback reversal", ReversalState, start
 class WebhookVerdict(StrEnum):
     HEARD = "heard"
     UNINTERESTING = "uninteresting"  # theirs, and about nothing of ours
-
-
-class AttemptKind(StrEnum):
-    AUTHORIZE = "authorize"
-    PREPARE = "prepare"  # where the provider makes a payment first, and holds or takes it when it is confirmed
-    CONFIRM = "confirm"
-    CAPTURE = "capture"
-    VOID = "void"
-    REFUND = "refund"
-
-
-MADE_BY: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE})
-"""Under the id of such an attempt the provider knows the payment."""
-FIRST: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE, AttemptKind.CONFIRM})
-"""Before these are known there is nothing to give back, and nobody to tell but who asked."""
-
-
-class AttemptState(StrEnum):
-    OPEN = "open"  # to be called by a worker
-    CALLING = "calling"  # a worker has it, or died with it
-    UNKNOWN = "unknown"  # called, and not known what came of it: asked again at `next_at` under the same id
-    KNOWN = "known"
-    WITHDRAWN = "withdrawn"  # never called, and never will be
-
-
-ATTEMPT: Final = Machine(
-    "attempt",
-    AttemptState,
-    start=AttemptState.OPEN,
-    moves=[
-        (AttemptState.OPEN, "take", AttemptState.CALLING),
-        (AttemptState.OPEN, "withdraw", AttemptState.WITHDRAWN),
-        (AttemptState.OPEN, "learn", AttemptState.KNOWN),  # an earlier call was answered after all
-        (AttemptState.CALLING, "learn", AttemptState.KNOWN),
-        (AttemptState.CALLING, "lose", AttemptState.UNKNOWN),
-        (AttemptState.CALLING, "ask again", AttemptState.OPEN),
-        (AttemptState.UNKNOWN, "learn", AttemptState.KNOWN),
-        (AttemptState.UNKNOWN, "ask again", AttemptState.OPEN),
-    ],
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,43 +316,6 @@ class Webhook:
 
 def chargeback_id(order_id: UUID, dispute_id: str) -> UUID:
     return uuid5(order_id, f"dispute {dispute_id}")
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One request to the provider; its id is the idempotency key, so everything that makes the request is kept here."""
-
-    id: UUID
-    order_id: UUID
-    kind: AttemptKind
-    refund_id: UUID | None
-    amount_minor: int
-    currency: str
-    token: str
-    webhook_url: str
-    provider_payment_id: str
-    state: AttemptState
-    outcome: str
-    tries: int
-    """How often it was handed back to be called again; an open attempt with none was never called."""
-    next_at: datetime
-    """When its timer rings, unless it is known before."""
-    provider: str = ""
-    capture: bool = True
-    """Whether authorizing takes the money at once."""
-    version: int = 0
-
-    @property
-    def never_called(self) -> bool:
-        return self.state is AttemptState.OPEN and self.tries == 0
-
-
-def confirm_id(attempt_id: UUID) -> UUID:
-    """The id of the attempt that confirms what this one prepared: known to whoever knows the payment."""
-    return uuid5(attempt_id, AttemptKind.CONFIRM)
-
-
-ENDED: Final = frozenset({AttemptState.KNOWN, AttemptState.WITHDRAWN})
 
 
 _NOT_A_NAME: Final = re.compile(r"[^\x21-\x7e]+")

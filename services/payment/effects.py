@@ -10,7 +10,8 @@ from typing import Final
 
 from contracts.message import Message
 from contracts.payment import ProviderAnswered
-from services.payment.domain import UNKNOWN, Attempt, AttemptKind
+from services.payment.attempt import Attempt, AttemptKind
+from services.payment.domain import UNKNOWN
 from services.payment.provider.port import (
     Authorized,
     AuthorizeRequest,

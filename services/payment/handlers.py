@@ -26,24 +26,11 @@ from contracts.payment import (
 from contracts.story import StoryFact
 from services.payment import disputes, holding, refunding, webhook
 from services.payment.answers import ANSWERED, try_anew
+from services.payment.attempt import ENDED, MADE_BY, Attempt, AttemptKind, AttemptState, confirm_id
 from services.payment.banking import payouts
 from services.payment.banking.handlers import hear_statements
 from services.payment.case import Case, Contradiction, Told
-from services.payment.domain import (
-    ENDED,
-    IMPOSSIBLE,
-    MADE_BY,
-    REPLACED,
-    UNKNOWN,
-    Attempt,
-    AttemptKind,
-    AttemptState,
-    Payment,
-    PaymentState,
-    Word,
-    chargeback_id,
-    confirm_id,
-)
+from services.payment.domain import IMPOSSIBLE, REPLACED, UNKNOWN, Payment, PaymentState, Word, chargeback_id
 from services.payment.late import LATE
 from services.payment.policy import PaymentPolicy
 from services.payment.provider.port import Notices

@@ -17,17 +17,9 @@ from contracts.payment import (
 )
 from services.payment import decisions as do
 from services.payment import refunding
+from services.payment.attempt import AttemptKind
 from services.payment.case import Case, Contradiction
-from services.payment.domain import (
-    IMPOSSIBLE,
-    AttemptKind,
-    Capture,
-    CaptureState,
-    PaymentState,
-    Refund,
-    RefundState,
-    named,
-)
+from services.payment.domain import IMPOSSIBLE, Capture, CaptureState, PaymentState, Refund, RefundState, named
 from services.payment.ledger import EntryKind
 from services.payment.refund_parts import reserve
 from shared.consumer import NotYet

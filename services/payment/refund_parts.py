@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
+from services.payment.attempt import AttemptKind
 from services.payment.case import Case
-from services.payment.domain import AttemptKind, Payment, Refund, RefundState
+from services.payment.domain import Payment, Refund, RefundState
 from services.payment.ledger import EntryKind
 from services.payment.tables import REFUNDS
 

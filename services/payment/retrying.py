@@ -11,8 +11,9 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from contracts.payment import RefundPending
+from services.payment.attempt import Attempt, AttemptKind
 from services.payment.case import Case
-from services.payment.domain import Attempt, AttemptKind, Refund, RefundState, named
+from services.payment.domain import Refund, RefundState, named
 from services.payment.refund_parts import parts_of
 from services.payment.tables import REFUNDS
 from shared.frozen import replace

@@ -6,17 +6,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import SchemaItem
 
+from services.payment.attempt import ATTEMPT, Attempt, AttemptKind
 from services.payment.banking.tables import STATEMENT_MACHINES, STATEMENT_TABLES
 from services.payment.domain import (
-    ATTEMPT,
     AUTHORIZATION,
     CAPTURE,
     CHARGEBACK,
     CHARGEBACK_REVERSAL,
     PAYMENT,
     REFUND,
-    Attempt,
-    AttemptKind,
     Authorization,
     Capture,
     Chargeback,

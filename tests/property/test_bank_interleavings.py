@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from contracts.payment import PaymentRefunded, PaymentRefundRefused, PaymentReleased, RefundPayment, ReleasePayment
 from contracts.statement import AssignEntry, BookedEntry, SendBackEntry
+from services.payment.attempt import ENDED, Attempt, AttemptKind
 from services.payment.banking.entries import EntryState
 from services.payment.banking.matching import Outcome
 from services.payment.banking.tables import ENTRIES
 from services.payment.creditor_reference import reference_of
-from services.payment.domain import ENDED, Attempt, AttemptKind, PaymentState, Refund, RefundState
+from services.payment.domain import PaymentState, Refund, RefundState
 from services.payment.tables import CAPTURES, REFUNDS
 from tests.support.bank import BankTill
 from tests.support.books import ledger_is_wrong

@@ -17,7 +17,7 @@ from services.orchestrator import tables as sagas
 from services.order import tables as orders
 from services.order.lifecycle import OrderState, RefundState
 from services.payment import tables as payments
-from services.payment.domain import AttemptState
+from services.payment.attempt import AttemptState
 from shared.envelope import content_hash
 from shared.topology import SERVICES
 from tests.simulation.cluster import Cluster

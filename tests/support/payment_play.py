@@ -24,7 +24,8 @@ from contracts.payment import (
     RefundPayment,
     ReleasePayment,
 )
-from services.payment.domain import ENDED, FIRST, AttemptKind, AttemptState, PaymentState
+from services.payment.attempt import ENDED, FIRST, AttemptKind, AttemptState
+from services.payment.domain import PaymentState
 from services.payment.late import TAKEN
 from services.payment.tables import ATTEMPTS, CAPTURES, CHARGEBACK_REVERSALS, CHARGEBACKS, PAYMENTS, REFUNDS
 from services.payment.webhook import Notice

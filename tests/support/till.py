@@ -12,7 +12,8 @@ from uuid import UUID
 from contracts.message import Message
 from contracts.payment import ProviderAnswered
 from contracts.story import StoryFact
-from services.payment.domain import Attempt, Payment
+from services.payment.attempt import Attempt
+from services.payment.domain import Payment
 from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
 from services.payment.policy import PaymentPolicy

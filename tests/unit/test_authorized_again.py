@@ -17,7 +17,8 @@ from contracts.payment import (
     RefundPayment,
     ReleasePayment,
 )
-from services.payment.domain import AttemptKind, AttemptState, AuthorizationState, PaymentState
+from services.payment.attempt import AttemptKind, AttemptState
+from services.payment.domain import AuthorizationState, PaymentState
 from services.payment.tables import AUTHORIZATIONS, REFUNDS
 from tests.support.books import ledger_is_wrong
 from tests.support.payment_play import open_minor

@@ -18,10 +18,11 @@ from contracts.payment import (
     ReleasePayment,
 )
 from contracts.statement import AssignEntry, BookStatement, DismissEntry, SendBackEntry
+from services.payment.attempt import AttemptKind, AttemptState
 from services.payment.banking.entries import EntryState, entry_id
 from services.payment.banking.tables import QUOTED
 from services.payment.creditor_reference import is_reference, printed, reference_of
-from services.payment.domain import AttemptKind, AttemptState, PaymentState
+from services.payment.domain import PaymentState
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import (
     AuthorizeRequest,

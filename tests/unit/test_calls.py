@@ -9,7 +9,7 @@ import pytest
 
 from contracts.message import Message
 from contracts.payment import AuthorizePayment, ProviderAnswered
-from services.payment.domain import Attempt, AttemptState
+from services.payment.attempt import Attempt, AttemptState
 from services.payment.handlers import make_consumer
 from services.payment.policy import PaymentPolicy
 from services.payment.tables import ATTEMPTS, MACHINES, TABLES

@@ -1,6 +1,6 @@
 """The timer of an attempt: it rings again while no worker is free, and never once nobody needs the attempt."""
 
-from services.payment.domain import AttemptState
+from services.payment.attempt import AttemptState
 from tests.support.till import Till
 from tests.unit.test_payment_till import AUTHORIZE, ORDER, RELEASE, authorize, release
 

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from contracts.payment import ProviderNotified
-from services.payment.domain import PAYMENT, AttemptState, PaymentState, Word, named
+from services.payment.attempt import AttemptState
+from services.payment.domain import PAYMENT, PaymentState, Word, named
 from services.payment.late import LATE, ROWS, Row, total
 from services.payment.policy import PaymentPolicy
 from services.payment.provider.port import BadNotice, BadSignature
@@ -56,7 +57,7 @@ def test_a_free_payment_stays_free_or_becomes_free_again() -> None:
 
 
 def test_attempts_end_known_or_withdrawn() -> None:
-    from services.payment.domain import ATTEMPT as MACHINE
+    from services.payment.attempt import ATTEMPT as MACHINE
 
     assert MACHINE.final == {AttemptState.KNOWN, AttemptState.WITHDRAWN}
 

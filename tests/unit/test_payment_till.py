@@ -20,7 +20,8 @@ from contracts.payment import (
     RefundPayment,
     ReleasePayment,
 )
-from services.payment.domain import AttemptKind, AttemptState, PaymentState, RefundState
+from services.payment.attempt import AttemptKind, AttemptState
+from services.payment.domain import PaymentState, RefundState
 from services.payment.effects import CallSettings, make_effects, payment_effect
 from services.payment.provider.port import (
     AuthorizeRequest,

@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 
 from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPending, ReleasePayment
-from services.payment.domain import AttemptKind, PaymentState
+from services.payment.attempt import AttemptKind
+from services.payment.domain import PaymentState
 from services.payment.provider.port import Impossible, ProviderAnswer, RefundRequest
 from services.payment.tables import REFUNDS
 from tests.support.books import ledger_is_wrong

@@ -20,6 +20,7 @@ from contracts.payment import (
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
 from services.payment import refunding
+from services.payment.attempt import ENDED
 from services.payment.banking import payouts
 from services.payment.banking.entries import (
     ENTRY,
@@ -47,7 +48,7 @@ from services.payment.banking.matching import (
 from services.payment.banking.tables import ENTRIES, QUOTED, STATEMENTS
 from services.payment.case import Case, Told
 from services.payment.creditor_reference import reference_of
-from services.payment.domain import ENDED, Word, chargeback_id
+from services.payment.domain import Word, chargeback_id
 from services.payment.late import LATE
 from services.payment.policy import PaymentPolicy
 from services.payment.tables import ATTEMPTS, AUTHORIZATIONS, CHARGEBACKS, PAYMENTS, REFUNDS

@@ -7,9 +7,10 @@ from typing import Final
 
 from contracts.payment import RefundPending
 from services.payment import decisions
+from services.payment.attempt import ENDED, Attempt
 from services.payment.case import Case
 from services.payment.creditor_reference import is_reference
-from services.payment.domain import ENDED, Attempt, Payment, PaymentState, RefundState
+from services.payment.domain import Payment, PaymentState, RefundState
 from services.payment.refusing import refuse
 from services.payment.tables import REFUNDS
 from shared.working_set import Rows
