@@ -122,6 +122,7 @@ from contracts.payment import (
     RefundPayment,
     RefundPending,
     ReleasePayment,
+    StillPending,
 )
 from contracts.product import DescribeProduct, Supply
 from contracts.saga import OperateRun, RunOverdue
@@ -466,6 +467,7 @@ _PAYMENT: tuple[Message, ...] = (
     ProviderAnswered(order_id=ORDER, attempt_id=ATTEMPT, outcome="captured", provider_payment_id="pay_4711"),
     CaptureDue(order_id=ORDER, due_minor=1999, currency="EUR"),
     HoldLapsing(order_id=ORDER),
+    StillPending(order_id=ORDER, looks=1),
     ReceiveWebhook(
         provider="stripe",
         headers={"stripe-signature": "t=1767268800,v1=0f"},

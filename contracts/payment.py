@@ -166,6 +166,13 @@ class ProviderDisputed(Local, topic="payment.provider_disputed", heard_by="payme
     reason: Annotated[str, Field(max_length=500)] = ""
 
 
+class StillPending(Local, topic="payment.still_pending", heard_by="payment"):
+    """A timer rang: nobody has told yet what became of a pending payment."""
+
+    order_id: UUID
+    looks: Annotated[int, Field(ge=0)] = 0
+
+
 class AttemptOverdue(Local, topic="payment.attempt_overdue", heard_by="payment"):
     """The janitor's timer rang: an attempt whose outcome is unknown is asked again with the same key."""
 

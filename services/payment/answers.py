@@ -6,7 +6,7 @@ from contracts.payment import ProviderAnswered
 from services.payment import decisions, holding, refunding, retrying
 from services.payment.attempt import ENDED, Attempt, AttemptKind, confirm_id
 from services.payment.case import Case, Contradiction
-from services.payment.domain import IMPOSSIBLE, PaymentState, Word
+from services.payment.domain import IMPOSSIBLE, UNKNOWN, PaymentState, Word
 from services.payment.late import LATE
 from services.payment.tables import ATTEMPTS, REFUNDS
 
@@ -66,6 +66,12 @@ def _refund_answered(case: Case, told: ProviderAnswered, attempt: Attempt) -> No
         raise Contradiction(f"attempt {attempt.id}: asked to refund, answered {told.outcome}")
 
 
+def _found(case: Case, told: ProviderAnswered, attempt: Attempt) -> None:
+    """What a notice would have said; of a payment that was asked for anew since it is no news."""
+    if told.outcome not in (IMPOSSIBLE, UNKNOWN) and attempt.provider_payment_id == case.payment.provider_payment_id:
+        LATE[Word(told.outcome), case.state](case)
+
+
 ANSWERED: Final = {
     AttemptKind.AUTHORIZE: _authorize_answered,
     AttemptKind.PREPARE: _authorize_answered,
@@ -73,6 +79,7 @@ ANSWERED: Final = {
     AttemptKind.CAPTURE: _capture_answered,
     AttemptKind.VOID: _void_answered,
     AttemptKind.REFUND: _refund_answered,
+    AttemptKind.FIND: _found,
 }
 
 

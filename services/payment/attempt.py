@@ -16,6 +16,7 @@ class AttemptKind(StrEnum):
     CAPTURE = "capture"
     VOID = "void"
     REFUND = "refund"
+    FIND = "find"  # how a pending payment stands: its notice may be lost
 
 
 MADE_BY: Final = frozenset({AttemptKind.AUTHORIZE, AttemptKind.PREPARE})

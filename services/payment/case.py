@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts.message import Reply
-from contracts.payment import AttemptOverdue, CaptureDue, ProviderDisputed, RefundPayment
+from contracts.payment import AttemptOverdue, CaptureDue, ProviderDisputed, RefundPayment, StillPending
 from contracts.story import StoryFact
 from services.payment.attempt import ATTEMPT, FIRST, Attempt, AttemptKind, AttemptState
 from services.payment.banking.entries import Purpose, Quoted
@@ -143,6 +143,14 @@ class Case:
             order_id, quoted = attempt.order_id, reference_of(str(attempt.id))
             self.rows.put(Quoted(quoted, Purpose.REFUND, order_id, attempt_id=attempt.id, refund_id=refund_id))
         return attempt
+
+    def look_later(self, looks: int) -> None:
+        """How a pending payment stands, should nobody tell; of a transfer our own books know."""
+        if is_reference(self.payment.provider_payment_id):
+            return
+        schedule, order_id = self.policy.look_after_s, self.payment.order_id
+        at = self.moment.now + timedelta(seconds=schedule[min(looks, len(schedule) - 1)])
+        self.rows.set_timer("look", order_id, at, StillPending(order_id=order_id, looks=looks))
 
     def quote(self) -> str:
         """What the customer of a transfer must quote, else nothing: from now on an entry that carries it is theirs."""

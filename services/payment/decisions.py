@@ -63,6 +63,7 @@ def confirm(case: Case) -> None:
 
 def wait(case: Case) -> None:
     case.move("wait", provider_payment_id=_provider_payment_id(case))
+    case.look_later(0)
     wait_s = case.policy.pending_wait(case.payment.method)
     quote = case.quote()
     pending = PaymentPending(order_id=case.payment.order_id, wait_s=wait_s, quote=quote)

@@ -144,6 +144,10 @@ async def refund(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
     return answer
 
 
+async def find(provider: PaymentProvider, attempt: Attempt) -> ProviderAnswer:
+    return await provider.find(attempt.provider_payment_id)
+
+
 FITTING: Final[Mapping[AttemptKind, tuple[type, ...]]] = {
     AttemptKind.CONFIRM: (Captured, Authorized, Pending, Declined, Failed, Voided, Refunded),
     AttemptKind.VOID: (Voided,),
@@ -168,4 +172,5 @@ CALLS: dict[AttemptKind, Callable[[PaymentProvider, Attempt], Awaitable[Provider
     AttemptKind.CAPTURE: capture,
     AttemptKind.VOID: void,
     AttemptKind.REFUND: refund,
+    AttemptKind.FIND: find,
 }

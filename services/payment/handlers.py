@@ -22,6 +22,7 @@ from contracts.payment import (
     RefundPayment,
     RefundPending,
     ReleasePayment,
+    StillPending,
 )
 from contracts.story import StoryFact
 from services.payment import disputes, holding, refunding, webhook
@@ -93,7 +94,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         if attempt.state in ENDED:
             return []
         case = Case(stored, rows, moment, policy, _told(told, attempt))
-        if told.outcome == UNKNOWN:
+        if told.outcome == UNKNOWN and attempt.kind is not AttemptKind.FIND:  # a look is not owed: the next one comes
             if attempt.state is AttemptState.CALLING:
                 case.lose(attempt)
             return case.said
@@ -210,6 +211,15 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
         case = Case(stored, rows, moment, policy)
         holding.lapsing(case)
         return _story(case)
+
+    @payment.hears(StillPending, needs=lambda rang: [Need.of(PAYMENTS, "order_id", rang.order_id)])
+    def still_pending(rang: StillPending, rows: Rows, moment: Moment) -> None:
+        """No notice has come, and it may be lost: look how the payment stands, and again later."""
+        stored = rows.get(PAYMENTS, rang.order_id)
+        if stored is not None and stored.state is PaymentState.PENDING:
+            case = Case(stored, rows, moment, policy)
+            case.open_attempt(AttemptKind.FIND, stored.amount_minor)
+            case.look_later(rang.looks + 1)
 
     @payment.hears(
         AttemptOverdue,

@@ -21,6 +21,8 @@ class PaymentPolicy:
     """A call this old is taken for dead; longer than the effect's own timeout, so that a live one is rarely doubled."""
     schedule_s: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0)
     """Delays before an unknown outcome is asked for again; the last one repeats for ever, for money is at stake."""
+    look_after_s: tuple[float, ...] = (30.0, 60.0, 300.0, 900.0, 3_600.0)
+    """Delays before a pending payment is looked at, for its notice may be lost; the last one repeats."""
     refund_tries: int = 3  # of a refusal that may pass; retrying.py
     webhook_url: str = ""
     provider: str = "sandbox"

@@ -80,6 +80,8 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     attempt_overdue_s: Annotated[float, Field(gt=0)] = 30.0
     ask_again_after_s: str = ""
     """Delays before an unknown outcome is asked for again, as ``1,2,5,15``; the last repeats."""
+    look_after_s: str = ""
+    """Delays before a pending payment is looked at, for its notice may be lost, as ``30,60,300``; the last repeats."""
     pending_wait_s: Annotated[float, Field(gt=0)] = 900.0
     pending_wait_s_by_method: str = ""
     """Exceptions, as ``transfer=432000,bnpl=259200``; these two have those days unless it says otherwise."""
@@ -98,7 +100,7 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
             raise ValueError("WEBHOOK_SECRET is needed with PROVIDER_URL: it proves the provider's notices")
         if self.stripe_api_key and not self.stripe_webhook_secret:
             raise ValueError("STRIPE_WEBHOOK_SECRET is needed with STRIPE_API_KEY: it proves Stripe's events")
-        _ = self.waits, self.schedule
+        _ = self.waits, self.schedule, self.looks
         if self.lapse_margin_s >= self.authorized_for_s:
             raise ValueError("LAPSE_MARGIN_S is below AUTHORIZED_FOR_S: else every hold lapses at once")
         if strange := set(self.methods.values()) - set(self.names):
@@ -122,10 +124,12 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
     @property
     def schedule(self) -> tuple[float, ...]:
         """Raises ValueError for what is no number of seconds above zero: a pause of none would ask without end."""
-        pauses = tuple(float(part) for part in self.ask_again_after_s.split(",")) if self.ask_again_after_s else ()
-        if not all(0 < pause < float("inf") for pause in pauses):
-            raise ValueError(f"ASK_AGAIN_AFTER_S: a pause is above zero, and not so in {self.ask_again_after_s}")
-        return pauses
+        return _pauses("ASK_AGAIN_AFTER_S", self.ask_again_after_s)
+
+    @property
+    def looks(self) -> tuple[float, ...]:
+        """Raises ValueError as `schedule` does."""
+        return _pauses("LOOK_AFTER_S", self.look_after_s)
 
     def policy(self, preparing: frozenset[str] = frozenset()) -> PaymentPolicy:
         policy = PaymentPolicy(
@@ -146,7 +150,16 @@ class PaymentSettings(ServiceSettings, ProviderSettings):
         )
         if self.tariffs:
             policy = replace(policy, tariffs=tariffs_of(self.tariffs))
+        if self.looks:
+            policy = replace(policy, look_after_s=self.looks)
         return replace(policy, schedule_s=self.schedule) if self.schedule else policy
+
+
+def _pauses(name: str, said: str) -> tuple[float, ...]:
+    pauses = tuple(float(part) for part in said.split(",")) if said else ()
+    if not all(0 < pause < float("inf") for pause in pauses):
+        raise ValueError(f"{name}: a pause is above zero, and not so in {said}")
+    return pauses
 
 
 def _pairs(said: str) -> dict[str, str]:

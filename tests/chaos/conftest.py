@@ -23,6 +23,7 @@ QUICK = {
     "PROVIDER_TIMEOUT_S": "2",
     "ATTEMPT_OVERDUE_S": "4",
     "ASK_AGAIN_AFTER_S": "0.5,1,2",
+    "LOOK_AFTER_S": "2,5",
     "CAPTURE_PER_SHIPMENT": "bnpl",
     "WAREHOUSE_PACE_S": "0.05",
     **stockroom.SETTINGS,

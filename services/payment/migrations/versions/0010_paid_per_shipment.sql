@@ -49,5 +49,9 @@ ALTER TABLE payments.refunds ALTER COLUMN part_of SET NOT NULL
 ;
 INSERT INTO payments.refunds_state_moves VALUES ('', 'refunded')
 ;
-ALTER TABLE payments.attempts ADD COLUMN capture BOOLEAN NOT NULL DEFAULT true
+ALTER TABLE payments.attempts
+    ADD COLUMN capture BOOLEAN NOT NULL DEFAULT true,
+    DROP CONSTRAINT kind_is_declared,
+    ADD CONSTRAINT kind_is_declared CHECK (
+        kind IN ('authorize', 'prepare', 'confirm', 'capture', 'void', 'refund', 'find'))
 ;
