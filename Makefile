@@ -28,7 +28,7 @@ chaos: $(VENV)/.ready ## kills, stops and cuts under load, each 20 times over at
 	@WAYBILL_CHAOS_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -v -o faulthandler_timeout=7200 $(or $(TESTS),tests/chaos)
 
 soak: $(VENV)/.ready ## the long versions of simulation and property tests
-	@$(BIN)/pytest -m soak $(or $(TESTS),tests)
+	@$(BIN)/pytest -o faulthandler_timeout=14400 -m soak $(or $(TESTS),tests)
 
 lint: $(VENV)/.ready ## format, lint, types, who may import whom, generated files, commands in the documentation
 	@$(BIN)/ruff format --check $(CODE)

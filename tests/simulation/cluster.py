@@ -326,6 +326,8 @@ class Cluster:
     def _collect_notices(self) -> None:
         new = [*self.provider.settle_due(), *self.provider.take_notices()]
         for notice in new:
+            if self.faults.strikes(Fault.WEBHOOK_LOST):
+                continue
             self.notices += [notice] * (2 if self.faults.strikes(Fault.WEBHOOK_AGAIN) else 1)
 
     def _notify(self) -> None:

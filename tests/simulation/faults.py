@@ -25,6 +25,7 @@ class Fault(StrEnum):
     UNKNOWN_DONE = "unknown_done"  # the provider did it, and we do not learn it
     UNKNOWN_UNDONE = "unknown_undone"  # the provider did not hear us
     WEBHOOK_AGAIN = "webhook_again"  # a notice comes twice
+    WEBHOOK_LOST = "webhook_lost"  # and never again: the provider has given up
 
 
 CHANCE: Final[dict[Fault, float]] = {
@@ -47,6 +48,7 @@ CHANCE: Final[dict[Fault, float]] = {
     Fault.UNKNOWN_DONE: 0.25,
     Fault.UNKNOWN_UNDONE: 0.15,
     Fault.WEBHOOK_AGAIN: 0.5,
+    Fault.WEBHOOK_LOST: 0.3,
 }
 KINDS_PER_SCHEDULE: Final = (4, 9)
 CHARGES: Final = (1, 4)
