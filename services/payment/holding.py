@@ -175,7 +175,9 @@ def not_captured(case: Case, status: str) -> None:
     case.set(call_id=None)
     if status in LET_GO_ALREADY and status != "captured":
         _lost(case)
-    elif _may_ask_again(case) and not case.payment.release_keys:
+    elif case.payment.release_keys:
+        go_on(case)
+    elif _may_ask_again(case):
         _call(case, AttemptKind.VOID, case.payment.held_minor)  # only what can take nothing any more is asked for anew
     else:
         _fail(case)

@@ -14,6 +14,7 @@ from contracts.payment import (
     PaymentRefunded,
     PaymentRefundRefused,
     PaymentReleased,
+    ProviderAnswered,
     RefundPayment,
     ReleasePayment,
 )
@@ -242,6 +243,22 @@ async def test_a_release_waits_for_a_capture_that_is_under_way(till: Till) -> No
     assert till.answer(RELEASE) == RELEASED
     assert till.books(ORDER)["refunded_minor"] == 300
     assert till.payment(ORDER).state is PaymentState.RETURNED
+
+
+@pytest.mark.parametrize("status", ["captured", "authorized", "voided"])
+async def test_a_capture_refused_after_the_release_was_asked_for_is_no_failure(till: Till, status: str) -> None:
+    """The order is off already: nobody waits for its money."""
+    await held(till)
+    await till.hears(CaptureDue(order_id=ORDER, due_minor=300, currency="EUR"))
+    (capture,) = await till.takes()
+    till.calls.clear()
+    await released(till)
+    await till.hears(
+        ProviderAnswered(order_id=ORDER, attempt_id=capture.id, outcome="impossible", reason="no", status=status)
+    )
+    await till.works()
+    assert till.answer(RELEASE) == RELEASED
+    assert till.said(PaymentFailed) == []
 
 
 async def test_nothing_more_is_taken_once_a_release_was_asked_for(till: Till) -> None:
