@@ -170,7 +170,7 @@ class Campaign:
             await load
         calmed = time.monotonic()
         try:
-            await until(self._all_ended, lambda: f"an end of {self._unended()[:5]}", within_s=SETTLED_WITHIN_S)
+            await until(self._all_ended, self._what_waits, within_s=SETTLED_WITHIN_S)
         except AssertionError as late:
             verdict.trouble.append(str(late))
         await self.stockroom.close()
@@ -186,7 +186,7 @@ class Campaign:
         placed = set(self.expected)
         await until(
             lambda: placed.isdisjoint(self._unended()),
-            lambda: f"an end of {self._unended()[:5]}",
+            self._what_waits,
             within_s=SETTLED_WITHIN_S,
         )
 
@@ -247,6 +247,11 @@ class Campaign:
     def _unended(self) -> list[str]:
         self.waiting = {id_ for id_ in self.waiting if self.place.shop.end_of(id_) is None}
         return sorted(self.waiting)
+
+    def _what_waits(self) -> str:
+        """With what was heard of each: that says where it stands."""
+        heard = {id_: [said.topic for said in self.place.shop.about(id_)] for id_ in self._unended()[:5]}
+        return f"an end of {heard}"
 
     def _all_ended(self) -> bool:
         return not self._unended()
