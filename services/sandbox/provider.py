@@ -117,6 +117,7 @@ class ProviderServer:
             longest_delay_s=self.settings.webhook_longest_delay_s,
             timeout_s=self.settings.webhook_timeout_s,
         )
+        self._following: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._next_commit: asyncio.Future[None] | None = None
         self._stopping = asyncio.Event()
@@ -160,6 +161,7 @@ class ProviderServer:
             timer.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
+        await asyncio.gather(*self._following)
         await self._webhooks.stop()
         self._books.close()
 
@@ -174,15 +176,21 @@ class ProviderServer:
             except ValidationError as error:
                 wrong = sorted({".".join(str(part) for part in found["loc"]) for found in error.errors()})
                 reply = Reply(400, orjson.dumps({"error": "bad_request", "fields": wrong}))
-            await self._committed()
-            if reply.settles is not None:
-                self._arm(reply.settles)
-            await self._notify(reply)
+            following = asyncio.create_task(self._follow_up(reply))
+            self._following.add(following)
+            following.add_done_callback(self._following.discard)
+            await asyncio.shield(following)  # what was done has its consequences, though its caller hung up
             if reply.hangs:
                 await self._hang(request)
             return web.Response(status=reply.status, body=reply.body, content_type="application/json")
 
         return answer
+
+    async def _follow_up(self, reply: Reply) -> None:
+        await self._committed()
+        if reply.settles is not None:
+            self._arm(reply.settles)
+        await self._notify(reply)
 
     async def _authorize(self, request: web.Request) -> Reply:
         body = _AuthorizeBody.model_validate_json(await request.read())

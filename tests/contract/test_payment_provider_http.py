@@ -208,6 +208,23 @@ class TestTheClient:
         assert isinstance(await rig.provider.authorize("a", hanging), Captured)
         assert len((await rig.books())["entries"]) == 2
 
+    async def test_what_was_done_is_settled_and_told_though_its_caller_hung_up(self, start: Start) -> None:
+        rig, calls = await start(settle_after_s=0.01), 30
+        host, port = rig.url.removeprefix("http://").split(":")
+        for number in range(calls):
+            asked = {"reference": "o", "amount_minor": 1, "currency": "EUR", "token": "tok_pending_then_paid"}
+            body = orjson.dumps({**asked, "capture": True, "webhook_url": rig.webhook_url})
+            head = (
+                f"POST /payments HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k{number}\r\nContent-Length: {len(body)}\r\n"
+            )
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+            await writer.drain()
+            await asyncio.sleep(0)  # it is read, and then nobody is there
+            writer.transport.abort()
+        told = {notice.answer for notice in await rig.notices(calls)}
+        assert told == {Captured(payment["id"], 1) for payment in (await rig.books())["payments"]}
+
     async def test_a_server_that_stops_while_a_call_hangs_is_unknown(self, start: Start) -> None:
         rig = await start(hang_s=3600.0, webhooks_for_all=True)
         hanging = replace(REQUEST, token="tok_do_then_timeout", webhook_url=rig.webhook_url)
