@@ -30,7 +30,7 @@ from services.payment.provider.port import (
     VoidRequest,
 )
 from services.payment.tables import ATTEMPTS
-from services.payment.words import Spoken, spoken
+from services.payment.words import Spoken, spoken, words
 from shared.effects import Effect
 
 
@@ -77,10 +77,10 @@ def payment_effect(providers: Providers, at_once: int = CallSettings.at_once) ->
         try:
             if (provider := providers.get(attempt.provider)) is None:
                 return _learned(attempt, Spoken(UNKNOWN, reason=f"no provider is set up as {attempt.provider!r}"))
-            told = spoken(_fitting(attempt.kind, await CALLS[attempt.kind](provider, attempt)))
+            # in here too, for an answer may be one that no message can hold
+            return _learned(attempt, spoken(_fitting(attempt.kind, await CALLS[attempt.kind](provider, attempt))))
         except Exception as broken:  # noqa: BLE001 - an adapter's mistake must not lose the attempt: asked again, and seen
-            told = Spoken(UNKNOWN, reason=f"{type(broken).__name__}: {broken}"[:500])
-        return _learned(attempt, told)
+            return _learned(attempt, Spoken(UNKNOWN, reason=words(f"{type(broken).__name__}: {broken}")))
 
     return Effect(ATTEMPTS, perform, at_once)
 

@@ -24,7 +24,7 @@ from services.payment.provider.port import (
     Uninteresting,
     WebhookNotice,
 )
-from services.payment.words import REASON_AT_MOST, spoken
+from services.payment.words import spoken, words
 
 Notice = ProviderNotified | ProviderDisputed
 
@@ -110,7 +110,7 @@ def _disputed(notice: WebhookNotice, dispute: Disputed, provider: str) -> Provid
             amount_minor=dispute.amount_minor,
             currency=notice.currency,
             outcome=DisputeOutcome(dispute.outcome),
-            reason=dispute.reason[:REASON_AT_MOST],
+            reason=words(dispute.reason),
         )
     except ValidationError as error:
         raise BadNotice(f"{notice.id}: {error}") from None

@@ -1,7 +1,9 @@
 """The provider's answers as words the table knows, the same for a reply and for a notice."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from services.payment.domain import IMPOSSIBLE, UNKNOWN, Word
 from services.payment.provider.port import (
@@ -20,6 +22,13 @@ from services.payment.provider.port import (
 from shared.frozen import replace
 
 REASON_AT_MOST, NAME_AT_MOST, ID_AT_MOST = 500, 100, 200
+_NOT_KEPT: Final = re.compile("[\0\ud800-\udfff]")
+"""What a message or the database cannot hold, and JSON can name."""
+
+
+def words(text: str, at_most: int = REASON_AT_MOST) -> str:
+    """What is only said to be read, as far as there is room and it can be kept."""
+    return _NOT_KEPT.sub("\ufffd", text[:at_most])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,9 @@ def spoken(answer: ProviderAnswer) -> Spoken:
     told = _spoken(answer)
     if len(told.provider_payment_id) > ID_AT_MOST:
         return Spoken(UNKNOWN, reason=f"an id of {len(told.provider_payment_id)} characters")
-    return replace(told, reason=told.reason[:REASON_AT_MOST], status=told.status[:NAME_AT_MOST])
+    if _NOT_KEPT.search(told.provider_payment_id):
+        return Spoken(UNKNOWN, reason="an id that cannot be kept")
+    return replace(told, reason=words(told.reason), status=words(told.status, NAME_AT_MOST))
 
 
 def _spoken(answer: ProviderAnswer) -> Spoken:

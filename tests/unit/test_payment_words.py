@@ -1,5 +1,6 @@
 """What a provider answers or tells becomes one word of ours; what is no word about a payment is refused by name."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -141,6 +142,7 @@ def test_an_id_is_never_cut() -> None:
     """What is left of it could name another payment."""
     assert spoken(Captured("p" * 201, 1000)) == Spoken("unknown", reason="an id of 201 characters")
     assert spoken(Captured("p" * 200, 1000)).provider_payment_id == "p" * 200
+    assert spoken(Captured("p\0", 1000)) == Spoken("unknown", reason="an id that cannot be kept")
     with pytest.raises(BadNotice, match="201"):
         told_by(notice(Captured("p" * 201, 1000)), "sandbox")
 
@@ -152,3 +154,33 @@ def test_a_status_too_is_cut() -> None:
 def test_a_notice_that_does_not_fit_is_a_bad_one() -> None:
     with pytest.raises(BadNotice, match="notice_id"):
         told_by(replace(notice(Captured("p", 1000)), id="n" * 201), "sandbox")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reason"),
+    [
+        (Authorized("p", 1000, datetime(2026, 3, 2)), "unknown", "ValidationError: .*timezone"),  # noqa: DTZ001 - the fault
+        (Declined("a\ud800b\0c"), "declined", "^a\ufffdb\ufffdc$"),
+        (RuntimeError("a\ud800b\0c"), "unknown", "^RuntimeError: a\ufffdb\ufffdc$"),
+    ],
+)
+async def test_whatever_an_answer_holds_it_is_learned(
+    answer: ProviderAnswer | RuntimeError, outcome: str, reason: str
+) -> None:
+    class Odd(ScriptedProvider):
+        async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
+            if isinstance(answer, RuntimeError):
+                raise answer
+            return answer
+
+    till = Till()
+    await till.hears(authorize(), keys=[AUTHORIZE])
+    (attempt,) = await till.takes()
+    told = await payment_effect({"sandbox": Odd(till.clock)}).perform(attempt)
+    assert isinstance(told, ProviderAnswered)
+    assert told.outcome == outcome and re.search(reason, told.reason, re.DOTALL)
+
+
+def test_what_a_notice_says_in_words_is_kept_as_far_as_it_can_be() -> None:
+    for answer in (Failed("a\ud800b\0c", "p"), Disputed("p", "d-1", 700, "open", "a\ud800b\0c")):
+        assert told_by(notice(answer), "sandbox").reason == "a\ufffdb\ufffdc"
