@@ -112,5 +112,5 @@ def _disputed(notice: WebhookNotice, dispute: Disputed, provider: str) -> Provid
             outcome=DisputeOutcome(dispute.outcome),
             reason=words(dispute.reason),
         )
-    except ValidationError as error:
+    except ValueError as error:  # of the message, or an outcome that is none
         raise BadNotice(f"{notice.id}: {error}") from None

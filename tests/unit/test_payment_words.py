@@ -184,3 +184,8 @@ async def test_whatever_an_answer_holds_it_is_learned(
 def test_what_a_notice_says_in_words_is_kept_as_far_as_it_can_be() -> None:
     for answer in (Failed("a\ud800b\0c", "p"), Disputed("p", "d-1", 700, "open", "a\ud800b\0c")):
         assert told_by(notice(answer), "sandbox").reason == "a\ufffdb\ufffdc"
+
+
+def test_a_dispute_that_ended_as_nobody_knows_is_a_bad_notice() -> None:
+    with pytest.raises(BadNotice, match="n-1: 'split' is not a valid DisputeOutcome"):
+        told_by(notice(Disputed("p", "d-1", 700, "split")), "sandbox")  # type: ignore[arg-type]
