@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from contracts.statement import MAX_ENTRIES_AT_ONCE, BookedEntry
+from services.payment.banking.camt import CamtReader
 from services.payment.banking.importing import Format, messages, read
+from services.payment.banking.matching import named_in
 from services.payment.banking.reading import Booked
 from tests.support.statements import Line, camt, table
 
@@ -75,3 +77,42 @@ def test_a_message_is_of_one_statement_and_none_is_too_large() -> None:
         ("B", "2", MAX_ENTRIES_AT_ONCE, "grace"),
     ]
     assert [entry for one in said for entry in one.entries] == [one.entry for one in entries]
+
+
+RETURNED = "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>"
+
+
+def collective(transactions: int, text: str, last: str, beside: str = "") -> BookedEntry:
+    """One debit of many transactions that do not add up; what the last of them holds is given."""
+    one = "<TxDtls>{refs}<Amt Ccy='EUR'>1.00</Amt>{more}</TxDtls>"
+    all_ = [
+        one.format(refs=f"<Refs><EndToEndId>E2E-{at:031}</EndToEndId></Refs>", more=text) for at in range(transactions)
+    ]
+    details = "".join([*all_, one.format(refs="", more=last)])
+    head, _, rest = camt(Line("-9999.00")).partition("<TxDtls>")
+    reader = CamtReader()
+    file = (head + details + rest.partition("</TxDtls>")[2]).replace("</Ntry>", f"{beside}</Ntry>")
+    (booked,) = reader.take(file.encode()) + reader.end()
+    assert reader.found.problems.listed == []
+    return booked.entry
+
+
+@pytest.mark.parametrize(("transactions", "words"), [(4, 27), (20, 0), (600, 0)])
+def test_of_many_transactions_that_stay_together_no_reference_is_cut_off(transactions: int, words: int) -> None:
+    """Whichever may be ours goes first: a refund whose reference is cut off waits for ever."""
+    text = f"<RmtInf><Ustrd>{'text ' * words}</Ustrd></RmtInf>"
+    parts = "<RmtInf><Ustrd>rf31 tlqe</Ustrd><Ustrd>xleb qagd</Ustrd></RmtInf>"
+    told = collective(transactions, text, parts)
+    assert named_in(told.reference, told.end_to_end_id, told.remittance) == ("RF31TLQEXLEBQAGD",)
+    assert len(told.remittance) <= 560 and "E2E-" in told.remittance
+
+
+def test_what_is_said_beside_the_transactions_that_stay_together_is_read_too() -> None:
+    beside = "<AddtlTxInf>RF31 TLQE XLEB QAGD</AddtlTxInf>"
+    assert collective(1, "", beside).remittance.startswith("RF31TLQEXLEBQAGD E2E-")
+    assert collective(1, "", "", beside.replace("Tx", "Ntry")).remittance.startswith("RF31TLQEXLEBQAGD E2E-")
+
+
+@pytest.mark.parametrize("transactions", [20, 600])
+def test_of_many_transactions_that_stay_together_each_may_be_a_return(transactions: int) -> None:
+    assert collective(transactions, "", RETURNED).reversal and not collective(transactions, "", "").reversal

@@ -8,6 +8,7 @@ an agent stand, and that is read in both places.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
 
@@ -23,6 +24,7 @@ from services.payment.banking.reading import (
     minor,
     plain,
 )
+from services.payment.creditor_reference import references_in
 
 NAMESPACE: Final = re.compile(r"urn:iso:std:iso:20022:tech:xsd:camt\.053\.001\.(0[2-9]|1[0-3])")
 MAX_DEPTH: Final = 40
@@ -212,7 +214,7 @@ class CamtReader:
             fields = _fields(entry, details, part, undone)
             yield self._entry_of(account, statement, name, fields, currency, booked_on)
         if not parts:
-            fields = _fields(entry, _together(self._details), amount, undone)
+            fields = _fields(entry, _together(entry, self._details), amount, undone)
             yield self._entry_of(account, statement, named, fields, currency, booked_on)
 
     def _entry_of(
@@ -242,17 +244,18 @@ def _parts(amount: int, currency: str, details: Sequence[_Values]) -> list[int]:
     return parts if sum(parts) == amount and all(parts) else []
 
 
-def _together(details: Sequence[_Values]) -> _Values:
-    """What several transactions that cannot be told apart say, as far as an entry has room for it: every reference,
-    for one of them may be ours, and that something came back."""
+def _together(entry: _Values, details: Sequence[_Values]) -> _Values:
+    """What several transactions that cannot be told apart say, as far as an entry has room for it: that something came
+    back, and first of the words every reference, for one of them may be ours and waits for ever when it is cut off."""
     one = _Values(0)
-    for each in details[:20]:
-        for path in ("RmtInf/Strd/CdtrRefInf/Ref", "Refs/EndToEndId", "RmtInf/Ustrd"):
-            for text in each.all(path):
-                if text != NOT_PROVIDED:
-                    one.add("RmtInf/Ustrd", text)
-        if each.has("RtrInf"):
-            one.add("RtrInf", "")
+    if any(each.has("RtrInf") for each in details):
+        one.add("RtrInf", "")
+    paths = ("RmtInf/Strd/CdtrRefInf/Ref", "Refs/EndToEndId", "RmtInf/Ustrd", "AddtlTxInf")
+    texts = [[text for path in paths for text in each.all(path) if text != NOT_PROVIDED] for each in details]
+    texts.append(entry.all("AddtlNtryInf"))
+    references = references_in(*(" ".join(said) for said in texts))
+    for text in dict.fromkeys(chain(references, *texts)):
+        one.add("RmtInf/Ustrd", text)
     return one
 
 
