@@ -1,6 +1,7 @@
 """What fulfillment hears: a saga asks for shipments, a warehouse reports how one of them stands."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Annotated
 
 from contracts.frame import MessageRefused
@@ -164,16 +165,7 @@ def _amended(
             picks=picks,
         )
         yield Ask(amended, key=f"fulfillment/{shipment.id}/amend-{version}/do")
-        yield FulfillmentProgressed(
-            order_id=shipment.order_id,
-            fulfillment_id=shipment.id,
-            warehouse=shipment.warehouse,
-            status=shipment.state,
-            picks=picks,
-            carrier=shipment.carrier,
-            tracking_number=shipment.tracking_number,
-            occurred_at=moment.now,
-        )
+        yield _progressed(shipment, picks, moment.now)
 
 
 def _told(followed: Followed, report: ReportShipment, moment: Moment) -> list[Said]:
@@ -181,18 +173,7 @@ def _told(followed: Followed, report: ReportShipment, moment: Moment) -> list[Sa
     picks = tuple(Pick.model_validate(pick) for pick in shipment.picks) if followed.effects else ()
     said: list[Said] = []
     if Effect.TELL_ORDER in followed.effects:
-        said.append(
-            FulfillmentProgressed(
-                order_id=shipment.order_id,
-                fulfillment_id=shipment.id,
-                warehouse=shipment.warehouse,
-                status=shipment.state,
-                picks=picks,
-                carrier=shipment.carrier,
-                tracking_number=shipment.tracking_number,
-                occurred_at=report.occurred_at,
-            )
-        )
+        said.append(_progressed(shipment, picks, report.occurred_at))
     if Effect.SHIP_STOCK in followed.effects:
         said.append(ShipStock(order_id=shipment.order_id, fulfillment_id=shipment.id, picks=picks))
     if followed.verdict is Verdict.CONTRADICTED:
@@ -207,6 +188,19 @@ def _told(followed: Followed, report: ReportShipment, moment: Moment) -> list[Sa
             )
         )
     return said
+
+
+def _progressed(shipment: Fulfillment, picks: tuple[Pick, ...], at: datetime) -> FulfillmentProgressed:
+    return FulfillmentProgressed(
+        order_id=shipment.order_id,
+        fulfillment_id=shipment.id,
+        warehouse=shipment.warehouse,
+        status=shipment.state,
+        picks=picks,
+        carrier=shipment.carrier,
+        tracking_number=shipment.tracking_number,
+        occurred_at=at,
+    )
 
 
 def _refusal(report: ReportShipment, moment: Moment) -> Publish:
