@@ -28,8 +28,10 @@ HOLDING: Final = (PaymentState.AUTHORIZED, PaymentState.PARTLY_CAPTURED)
 ASKED_AGAIN_AT_MOST: Final = 8
 """Each time a hold of days has lapsed; the last is captured before it does, sent or not."""
 UNDER_WAY: Final = "capture_under_way"
-LET_GO_ALREADY: Final = ("captured", "voided", "declined", "failed", "refunded")
-"""Statuses at the provider in which nothing is held any more, once it refuses to void."""
+GONE: Final = ("voided", "declined", "failed", "refunded")
+"""Statuses at the provider in which nothing is held any more."""
+LET_GO_ALREADY: Final = (*GONE, "captured")
+"""And where it refuses to void: what was captured in part has nothing left to let go of."""
 
 
 # -- held ----------------------------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ def captured_part(case: Case) -> None:
 def not_captured(case: Case, status: str) -> None:
     """What is due cannot be taken, and by the provider's own word never will be."""
     case.set(call_id=None)
-    if status in LET_GO_ALREADY and status != "captured":
+    if status in GONE:
         _lost(case)
     elif case.payment.release_keys:
         go_on(case)

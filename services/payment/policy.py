@@ -12,6 +12,8 @@ LAPSE_MARGIN_S: Final = 12 * 3600.0
 
 @dataclass(frozen=True)
 class PaymentPolicy:
+    """As the service runs with it: what the settings say, in the words of the decisions."""
+
     pending_wait_s: Mapping[str, float] = field(default_factory=lambda: {"transfer": 5 * 86_400.0})
     """How long to wait for a provider that says later, by payment method."""
     pending_wait_else_s: float = 900.0

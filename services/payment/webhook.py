@@ -21,10 +21,11 @@ from services.payment.provider.port import (
     BadSignature,
     Disputed,
     Notices,
+    ProviderAnswer,
     Uninteresting,
     WebhookNotice,
 )
-from services.payment.words import spoken, words
+from services.payment.words import ID_AT_MOST, spoken, words
 
 Notice = ProviderNotified | ProviderDisputed
 
@@ -72,45 +73,50 @@ def received(told: ReceiveWebhook, reader: Notices) -> tuple[Webhook, list[Notic
 
 
 def told_by(notice: WebhookNotice, provider: str) -> Notice:
-    """A notice that is already trusted to be this provider's."""
-    if isinstance(notice.answer, Disputed):
-        return _disputed(notice, notice.answer, provider)
-    told = spoken(notice.answer)
+    """A notice that is already trusted to be this provider's. Raises `BadNotice` for what does not fit into a message
+    of ours, `Uninteresting` for what says nothing new."""
+    try:
+        if isinstance(notice.answer, Disputed):
+            return _disputed(notice, notice.answer, provider)
+        return _notified(notice, notice.answer, provider)
+    except ValueError as error:  # of the message, or an outcome that is none
+        raise BadNotice(f"{notice.id[:ID_AT_MOST]}: {error}") from None
+
+
+def _notified(notice: WebhookNotice, answer: ProviderAnswer, provider: str) -> ProviderNotified:
+    told = spoken(answer)
     if told.word == UNKNOWN:
         raise BadNotice(told.reason)
     if told.word == Word.PREPARED:
         raise Uninteresting(f"{notice.id}: made there, and we know")
+    return ProviderNotified(
+        order_id=_ours(notice, notice.reference),
+        attempt_id=_ours(notice, notice.authorize_key),
+        notice_id=notice.id,
+        provider=provider,
+        status=told.word,
+        provider_payment_id=told.provider_payment_id,
+        reason=told.reason,
+        captured_minor=told.captured_minor,
+        refunded_minor=told.refunded_minor,
+    )
+
+
+def _ours(notice: WebhookNotice, id_: str) -> UUID:
     try:
-        order_id, attempt_id = UUID(notice.reference), UUID(notice.authorize_key)
+        return UUID(id_)
     except ValueError:
-        raise BadNotice(f"{notice.id} is about no payment of ours: {notice.reference!r}") from None
-    try:
-        return ProviderNotified(
-            order_id=order_id,
-            attempt_id=attempt_id,
-            notice_id=notice.id,
-            provider=provider,
-            status=told.word,
-            provider_payment_id=told.provider_payment_id,
-            reason=told.reason,
-            captured_minor=told.captured_minor,
-            refunded_minor=told.refunded_minor,
-        )
-    except ValidationError as error:
-        raise BadNotice(f"{notice.id[:200]}: {error}") from None
+        raise BadNotice(f"{notice.id} is about no payment of ours: {id_!r}") from None
 
 
 def _disputed(notice: WebhookNotice, dispute: Disputed, provider: str) -> ProviderDisputed:
-    try:
-        return ProviderDisputed(
-            notice_id=notice.id,
-            provider=provider,
-            provider_payment_id=dispute.provider_payment_id,
-            dispute_id=dispute.dispute_id,
-            amount_minor=dispute.amount_minor,
-            currency=notice.currency,
-            outcome=DisputeOutcome(dispute.outcome),
-            reason=words(dispute.reason),
-        )
-    except ValueError as error:  # of the message, or an outcome that is none
-        raise BadNotice(f"{notice.id}: {error}") from None
+    return ProviderDisputed(
+        notice_id=notice.id,
+        provider=provider,
+        provider_payment_id=dispute.provider_payment_id,
+        dispute_id=dispute.dispute_id,
+        amount_minor=dispute.amount_minor,
+        currency=notice.currency,
+        outcome=DisputeOutcome(dispute.outcome),
+        reason=words(dispute.reason),
+    )
