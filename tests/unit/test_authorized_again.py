@@ -1,50 +1,34 @@
 """A hold that lapses may be asked for anew: then an order has several payments at the provider, and refunds are spread
 over them, the oldest first."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from contracts.payment import (
-    AuthorizePayment,
     CaptureDue,
-    PaymentAuthorized,
     PaymentFailed,
     PaymentRefunded,
     PaymentReleased,
     ProviderAnswered,
     ProviderNotified,
-    RefundPayment,
-    ReleasePayment,
 )
 from services.payment.attempt import AttemptKind, AttemptState
 from services.payment.domain import AuthorizationState, PaymentState
+from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
 from services.payment.tables import AUTHORIZATIONS, REFUNDS
 from tests.support.books import ledger_is_wrong
+from tests.support.held import AUTHORIZE, HELD, LATER, ORDER, REFUND, RELEASE, held, refund, released, sent
 from tests.support.payment_play import open_minor
 from tests.support.preparing_provider import PreparingProvider
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
 
-ORDER = UUID(int=0xA1)
-AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
-
 
 @pytest.fixture(params=[ScriptedProvider, PreparingProvider])
 def till(request: pytest.FixtureRequest) -> Till:
-    return Till(request.param, per_shipment=frozenset({"bnpl"}), authorize_again=True)
-
-
-async def held(till: Till, token: str = "tok_ok") -> None:
-    command = AuthorizePayment(order_id=ORDER, amount_minor=1000, currency="EUR", method="bnpl", token=token)
-    await till.hears(command, keys=[AUTHORIZE])
-    await till.works()
-    assert till.answers(AUTHORIZE) == [PaymentAuthorized(order_id=ORDER, captured=False)]
-
-
-async def sent(till: Till, due_minor: int) -> None:
-    await till.hears(CaptureDue(order_id=ORDER, due_minor=due_minor, currency="EUR"))
-    await till.works()
+    return Till(request.param, per_shipment=LATER, authorize_again=True)
 
 
 async def lapsed(till: Till, *, told: bool = True) -> None:
@@ -94,7 +78,7 @@ async def test_what_was_let_go_is_asked_for_anew_under_an_id_of_its_own(till: Ti
         AuthorizationState.HELD,
     ]
     assert till.said(PaymentFailed) == []
-    assert till.answers(AUTHORIZE) == [PaymentAuthorized(order_id=ORDER, captured=False)]  # and nothing more
+    assert till.answers(AUTHORIZE) == [HELD]  # and nothing more
 
 
 async def test_only_what_is_left_is_asked_for(till: Till) -> None:
@@ -135,13 +119,11 @@ async def test_declined_the_second_time_the_order_lacks_the_rest() -> None:
     class Once(ScriptedProvider):
         """Of one payment its customer had the money."""
 
-        async def authorize(self, key, request):  # type: ignore[no-untyped-def]
-            from dataclasses import replace
-
+        async def authorize(self, key: str, request: AuthorizeRequest) -> ProviderAnswer:
             token = "tok_declined" if self.books()["payments"] else request.token
             return await super().authorize(key, replace(request, token=token))
 
-    till = Till(Once, per_shipment=frozenset({"bnpl"}), authorize_again=True)
+    till = Till(Once, per_shipment=LATER, authorize_again=True)
     await held(till)
     await sent(till, 300)
     await lapsed(till)
@@ -175,8 +157,7 @@ async def test_a_late_notice_of_the_first_hold_changes_nothing(till: Till) -> No
 
 
 async def refunded(till: Till, amount_minor: int, number: int = 1) -> None:
-    command = RefundPayment(order_id=ORDER, refund_id=UUID(int=number), amount_minor=amount_minor, currency="EUR")
-    await till.hears(command, keys=[f"{REFUND}{number}"])
+    await till.hears(refund(amount_minor, number), keys=[f"{REFUND}{number}"])
     await till.works()
 
 
@@ -198,8 +179,7 @@ async def test_a_refund_takes_from_the_oldest_payment_first(till: Till) -> None:
 async def test_a_refund_is_done_when_all_its_parts_are(till: Till) -> None:
     await twice_held(till)
     await sent(till, 1000)
-    command = RefundPayment(order_id=ORDER, refund_id=UUID(int=1), amount_minor=500, currency="EUR")
-    await till.hears(command, keys=[f"{REFUND}1"])
+    await till.hears(refund(500), keys=[f"{REFUND}1"])
     one, other = await till.takes()
     await till.hears(await till.calls_out(one))
     assert refunded_as(till) is None
@@ -212,8 +192,7 @@ async def test_the_same_refund_under_another_key_is_told_of_all_its_parts(till: 
     await twice_held(till)
     await sent(till, 1000)
     await refunded(till, 500)
-    again = RefundPayment(order_id=ORDER, refund_id=UUID(int=1), amount_minor=500, currency="EUR")
-    await till.hears(again, keys=[f"{REFUND}2"])
+    await till.hears(refund(500), keys=[f"{REFUND}2"])
     assert refunded_as(till, 2) == PaymentRefunded(order_id=ORDER, refund_id=UUID(int=1))
     assert taken(till) == [(300, 300, 0), (700, 200, 0)]
 
@@ -221,8 +200,7 @@ async def test_the_same_refund_under_another_key_is_told_of_all_its_parts(till: 
 async def test_a_part_the_provider_refuses_is_tried_anew(till: Till) -> None:
     await twice_held(till)
     await sent(till, 1000)
-    command = RefundPayment(order_id=ORDER, refund_id=UUID(int=1), amount_minor=500, currency="EUR")
-    await till.hears(command, keys=[f"{REFUND}1"])
+    await till.hears(refund(500), keys=[f"{REFUND}1"])
     one, other = await till.takes()
     till.calls.clear()
     refused = ProviderAnswered(order_id=ORDER, attempt_id=one.id, outcome="impossible", reason="no_balance")
@@ -237,10 +215,6 @@ async def test_a_part_the_provider_refuses_is_tried_anew(till: Till) -> None:
 
 
 # -- released ------------------------------------------------------------------------------------------------------
-
-
-async def released(till: Till) -> None:
-    await till.hears(ReleasePayment(order_id=ORDER, reason="cancelled"), keys=[RELEASE])
 
 
 async def test_a_release_gives_back_all_that_was_taken_of_any(till: Till) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from contracts.message import Message
 from contracts.payment import (
-    AuthorizePayment,
     CaptureDue,
     PaymentAuthorized,
     PaymentFailed,
@@ -16,44 +15,21 @@ from contracts.payment import (
     PaymentReleased,
     ProviderAnswered,
     RefundPayment,
-    ReleasePayment,
 )
 from services.payment.attempt import AttemptKind
 from services.payment.domain import AuthorizationState, PaymentState, RefundState
 from services.payment.tables import AUTHORIZATIONS, CAPTURES, REFUNDS
 from tests.support.books import ledger_is_wrong
+from tests.support.held import AUTHORIZE, LATER, ORDER, REFUND, RELEASE, authorize, held, refund, released, sent
 from tests.support.payment_play import open_minor
 from tests.support.till import Till
 
-ORDER = UUID(int=0xA1)
-AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
-HELD = PaymentAuthorized(order_id=ORDER, captured=False)
 RELEASED = PaymentReleased(order_id=ORDER)
 
 
 @pytest.fixture
 def till() -> Till:
-    return Till(per_shipment=frozenset({"bnpl"}))
-
-
-async def held(till: Till, token: str = "tok_ok") -> None:
-    command = AuthorizePayment(order_id=ORDER, amount_minor=1000, currency="EUR", method="bnpl", token=token)
-    await till.hears(command, keys=[AUTHORIZE])
-    await till.works()
-    assert till.answer(AUTHORIZE) == HELD
-
-
-async def sent(till: Till, *due_minor: int, currency: str = "EUR") -> None:
-    await till.hears(*(CaptureDue(order_id=ORDER, due_minor=due, currency=currency) for due in due_minor))
-    await till.works()
-
-
-async def released(till: Till) -> None:
-    await till.hears(ReleasePayment(order_id=ORDER, reason="cancelled"), keys=[RELEASE])
-
-
-def refund(amount_minor: int, number: int = 1, currency: str = "EUR") -> RefundPayment:
-    return RefundPayment(order_id=ORDER, refund_id=UUID(int=number), amount_minor=amount_minor, currency=currency)
+    return Till(per_shipment=LATER)
 
 
 def stands(till: Till) -> tuple[PaymentState, int, int]:
@@ -78,8 +54,7 @@ async def test_it_is_held_and_not_taken(till: Till) -> None:
 
 
 async def test_other_methods_are_taken_at_once(till: Till) -> None:
-    command = AuthorizePayment(order_id=ORDER, amount_minor=1000, currency="EUR", method="card", token="tok_ok")
-    await till.hears(command, keys=[AUTHORIZE])
+    await till.hears(authorize(method="card"), keys=[AUTHORIZE])
     await till.works()
     assert till.answer(AUTHORIZE) == PaymentAuthorized(order_id=ORDER, captured=True)
     await sent(till, 400)  # nothing is left to take
@@ -129,8 +104,7 @@ async def test_a_capture_nobody_knows_the_end_of_is_asked_again_under_its_id(til
 
 
 async def test_what_is_due_before_it_is_held_waits(till: Till) -> None:
-    command = AuthorizePayment(order_id=ORDER, amount_minor=1000, currency="EUR", method="bnpl", token="tok_ok")
-    await till.hears(command, keys=[AUTHORIZE])
+    await till.hears(authorize(), keys=[AUTHORIZE])
     await sent(till, 300)
     await till.passes(minutes=1)
     assert stands(till) == (PaymentState.PARTLY_CAPTURED, 300, 700)
