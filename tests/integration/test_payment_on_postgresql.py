@@ -8,24 +8,18 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from contracts.message import Message
 from contracts.payment import AuthorizePayment, RefundPayment, ReleasePayment
-from services.payment.effects import payment_effect
-from services.payment.handlers import make_consumer
 from services.payment.policy import PaymentPolicy
-from services.payment.tables import SCHEMA
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
 from shared.batch import Batches
 from shared.heard import Heard
 from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.support.company import envelope_of
+from tests.support.payment_replicas import REPLICAS, heard, owner_of, replicas_of, until_quiet, works
 from tests.support.scripted_provider import ScriptedProvider
 
-REPLICAS, ORDERS, AMOUNT = 3, 60, 1000
+ORDERS, AMOUNT = 60, 1000
 POLICY = PaymentPolicy(attempt_overdue_s=0.05, schedule_s=(0.01, 0.05))
-PASSES = 200
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +31,14 @@ def environment(servers: Servers) -> Iterator[Environment]:
 
 @pytest.fixture
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
-    url = environment.env["PAYMENT_DATABASE_URL"]
-    pools = [await connect_pool(url, name=f"payment {number}", max_size=3) for number in range(REPLICAS)]
-    stores = [PostgresStore(pool, SCHEMA) for pool in pools]
-    yield [Batches(make_consumer(POLICY), store, new_id) for store in stores]
-    for store in stores:
-        await store.close()
+    async with replicas_of(environment, POLICY) as made:
+        yield made
 
 
 @pytest.fixture
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = payments")
-    yield connection
-    await connection.close()
-
-
-def heard(message: Message, key: str | None = None) -> Heard:
-    id_ = new_id()
-    envelope = envelope_of(message, id_=id_, source="orchestrator", now=datetime.now(UTC), command_key=key)
-    return Heard("payment", envelope, id_)
+    async with owner_of(environment) as connection:
+        yield connection
 
 
 def authorize(order: UUID, token: str) -> Heard:
@@ -66,23 +48,6 @@ def authorize(order: UUID, token: str) -> Heard:
 
 def release(order: UUID) -> Heard:
     return heard(ReleasePayment(order_id=order, reason="expired"), f"orchestrator/{order}/pay/undo")
-
-
-async def works(replica: Batches, provider: ScriptedProvider) -> int:
-    """One pass of a worker: takes, calls, tells."""
-    effect = payment_effect({"sandbox": provider})
-    taken = await effect.take(replica.store, 7)
-    await replica.run([heard(await effect.perform(attempt)) for attempt in taken], due=True)
-    return len(taken)
-
-
-async def until_quiet(replicas: list[Batches], provider: ScriptedProvider, owner: asyncpg.Connection) -> None:
-    waiting = "SELECT count(*) FROM attempts WHERE state IN ('open', 'calling', 'unknown')"
-    for _ in range(PASSES):
-        await asyncio.gather(*(works(replica, provider) for replica in replicas))
-        if await owner.fetchval(waiting) == 0:
-            return
-    raise AssertionError("attempts are never known")
 
 
 async def test_releases_racing_with_workers_leave_no_money_anywhere(

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,25 +10,20 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from contracts.message import Message
 from contracts.payment import AuthorizePayment, CaptureDue, RefundPayment, ReleasePayment
-from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
 from services.payment.policy import PaymentPolicy
-from services.payment.tables import SCHEMA
-from services.payment.webhook import told_by
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
 from shared.batch import Batches
 from shared.heard import Heard
 from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.support.company import envelope_of
 from tests.support.payment_play import open_minor
+from tests.support.payment_replicas import REPLICAS, heard, owner_of, replicas_of, until_quiet, works
 from tests.support.scripted_provider import ScriptedProvider
 
-REPLICAS, ORDERS, AMOUNT = 3, 24, 1000
-PASSES, QUIET_WITHIN_S = 300, 90.0
+ORDERS, AMOUNT = 24, 1000
+PASSES = 300
 POLICY = PaymentPolicy(
     attempt_overdue_s=0.05, schedule_s=(0.01, 0.05), per_shipment=frozenset({"bnpl"}), authorize_again=True
 )
@@ -45,48 +39,14 @@ def environment(servers: Servers) -> Iterator[Environment]:
 
 @pytest.fixture
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
-    url = environment.env["PAYMENT_DATABASE_URL"]
-    pools = [await connect_pool(url, name=f"payment {number}", max_size=3) for number in range(REPLICAS)]
-    stores = [PostgresStore(pool, SCHEMA) for pool in pools]
-    yield [Batches(make_consumer(POLICY), store, new_id) for store in stores]
-    for store in stores:
-        await store.close()
+    async with replicas_of(environment, POLICY) as made:
+        yield made
 
 
 @pytest.fixture
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = payments")
-    yield connection
-    await connection.close()
-
-
-def heard(message: Message, key: str | None = None) -> Heard:
-    id_ = new_id()
-    envelope = envelope_of(message, id_=id_, source="orchestrator", now=datetime.now(UTC), command_key=key)
-    return Heard("payment", envelope, id_)
-
-
-async def works(replica: Batches, provider: ScriptedProvider) -> None:
-    effect = payment_effect({"sandbox": provider})
-    taken = await effect.take(replica.store, 7)
-    told = [heard(await effect.perform(attempt)) for attempt in taken]
-    notices = [heard(told_by(notice, "sandbox")) for notice in provider.take_notices()]
-    await replica.run([*told, *notices], due=True)
-
-
-async def until_quiet(replicas: list[Batches], provider: ScriptedProvider, owner: asyncpg.Connection) -> None:
-    waiting = (
-        "SELECT (SELECT count(*) FROM attempts WHERE state IN ('open', 'calling', 'unknown'))"
-        " + (SELECT count(*) FROM due WHERE error <> '')"
-    )
-    deadline = time.monotonic() + QUIET_WITHIN_S  # what waits for a capture is tried again after seconds
-    while time.monotonic() < deadline:
-        await asyncio.gather(*(works(replica, provider) for replica in replicas))
-        if await owner.fetchval(waiting) == 0:
-            return
-    errors = await owner.fetch("SELECT DISTINCT error FROM due WHERE error <> ''")
-    raise AssertionError(f"never quiet: {errors}")
+    async with owner_of(environment) as connection:
+        yield connection
 
 
 def authorize(order: UUID, token: str) -> Heard:
