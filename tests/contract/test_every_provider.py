@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import (
     Captured,
     CaptureRequest,
@@ -20,30 +19,16 @@ from services.payment.provider.port import (
     VoidRequest,
 )
 from tests.support.provider_asks import asked, authorize, done_once, pending
-from tests.support.provider_rigs import SANDBOX, HttpRig, Rig, ScriptedRig
-from tests.support.stripe_rig import StripeRig
+from tests.support.provider_rigs import Rig
+from tests.support.rigs import BankRig, rig_of
 
 pytestmark = pytest.mark.asyncio
 
 
-class BankRig(ScriptedRig):
-    """The books of a bank are its statements: here there are none."""
-
-    manners = SANDBOX
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.provider = BankTransfer()
-
-
 @pytest_asyncio.fixture(params=["http", "scripted", "stripe", "bank"])
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    if request.param in ("scripted", "bank"):
-        yield BankRig() if request.param == "bank" else ScriptedRig()
-        return
-    started = await (HttpRig() if request.param == "http" else StripeRig()).start()
-    yield started
-    await started.stop()
+    async with rig_of(request.param) as started:
+        yield started
 
 
 async def test_the_same_key_and_request_are_the_same_payment(rig: Rig) -> None:

@@ -30,6 +30,7 @@ from services.payment.provider.port import (
 )
 from services.payment.provider.stripe_notices import HEADER_LIMIT, TOLERANCE_S, hear
 from services.sandbox.stripe.outgoing import signature
+from tests.support.rigs import starting
 from tests.support.stripe_rig import WEBHOOK_SECRET, StripeRig
 
 pytestmark = pytest.mark.asyncio
@@ -43,15 +44,8 @@ Start = Callable[..., Awaitable[StripeRig]]
 
 @pytest_asyncio.fixture
 async def start() -> AsyncIterator[Start]:
-    started: list[StripeRig] = []
-
-    async def begin(**settings: Any) -> StripeRig:
-        started.append(await StripeRig(**settings).start())
-        return started[-1]
-
-    yield begin
-    for rig in started:
-        await rig.stop()
+    async with starting(StripeRig) as begin:
+        yield begin
 
 
 async def asked(rig: StripeRig, token: str = "pm_card_visa", capture: bool = True, key: str = "attempt") -> str:

@@ -21,7 +21,8 @@ from services.sandbox.servers import Servers
 from shared.batch import Batches
 from shared.ids import new_id
 from shared.postgres import PostgresStore, connect_pool
-from tests.integration.test_payment_on_postgresql import POLICY, authorize, heard, works
+from tests.integration.test_payment_on_postgresql import POLICY, authorize
+from tests.support.payment_replicas import heard, works
 from tests.support.scripted_provider import ScriptedProvider
 
 ROOT: Final = Path(__file__).parents[2]
