@@ -119,11 +119,25 @@ _TABLES: Final = {
     "expected_parked": "reason text, messages bigint",
 }
 
+_BANKED: Final = """
+INSERT INTO provider_payments
+    (id, reference, status, amount_minor, captured_minor, refunded_minor, voided_minor, currency)
+SELECT 'transfers of ' || order_id, order_id, 'captured', sum(came), sum(came), sum(went), 0, currency
+FROM (SELECT order_id, currency,
+             CASE WHEN kept_minor > 0 THEN kept_minor ELSE greatest(amount_minor, 0) END AS came,
+             CASE WHEN amount_minor < 0 AND NOT reversal THEN -amount_minor ELSE 0 END AS went
+      FROM payments.statement_entries
+      WHERE order_id IS NOT NULL AND (state IN ('matched', 'assigned') OR kept_minor > 0)) entries
+GROUP BY order_id, currency
+"""
+"""A bank's books are its statements: what came for an order, and what went back. What the customer's bank took back is
+a chargeback, which no provider's books count as given back."""
+
 
 async def _load(
     connection: AsyncConnection, books: Mapping[str, Any], seen: Seen | None, expected_parked: Mapping[str, int]
 ) -> None:
-    """What others saw, as tables of this session only."""
+    """What others saw, as tables of this session only; the bank's books are read from what it told us."""
     rows: dict[str, list[dict[str, Any]]] = {
         "provider_payments": list(books.get("payments", [])),
         "storefront_asked": [],
@@ -139,4 +153,6 @@ async def _load(
             sa.text(f"INSERT INTO {table} SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS given({columns})"),
             {"rows": json.dumps(rows[table])},
         )
+    await connection.execute(sa.text(_BANKED))
+    for table in _TABLES:
         await connection.execute(sa.text(f"ANALYZE {table}"))

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from contracts.inventory import ReceiveStock, StockReceipt
+from services.ops.invariants import check
+from services.ops.quiet import until_quiet
 from services.sandbox.operators import Operators
 from services.sandbox.servers import Servers
 from tests.e2e.test_cli import System, a_system
@@ -67,6 +69,9 @@ async def test_it_is_cancelled_and_its_stock_is_free(system: System, tmp_path: P
     text = " ".join(system.text("order", order).split())
     assert "20.00 EUR is missing" in text and "cancelled LAMP: 2" in text and "{'" not in text, text
     assert system.json("sagas", "stuck") == []
+    assert await until_quiet(system.env, 60) == {}
+    found = await check(system.env, {})  # nobody was asked for money: the bank's books are its statements
+    assert [one.examples for one in found if not one.holds] == []
     [[run]] = await operators.rows("SELECT id::text FROM sagas.runs WHERE saga = 'late_payment_failure'")
     shown = system.text("sagas", "show", run)
     assert "late_payment_failure" in shown and "release-payment" in shown

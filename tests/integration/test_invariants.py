@@ -107,6 +107,20 @@ INSERT INTO orders.parked (id, queue, head, body, reason, error, attempts)
     VALUES (gen_random_uuid(), 'order', '{{}}', 'x', 'expected', '', 1);
 """
 
+BY_TRANSFER: Final = f"""
+INSERT INTO payments.statements (id, account, name, imported_by, entries, matched, unrelated, repeated, version)
+    VALUES ('{RUN}', 'DE1', 's1', 'grace', 5, 3, 0, 0, 1);
+INSERT INTO payments.statement_entries (id, statement_id, account, bank_reference, booked_on, amount_minor, currency,
+    reversal, reference, end_to_end_id, remittance, counterparty, counterparty_account, outcome, state, order_id,
+    kept_minor, decided_by, reason, problem, version)
+    SELECT gen_random_uuid(), '{RUN}', 'DE1', outcome, now(), amount, 'EUR', amount = -1, '', '', '', '', '', outcome,
+           state, '{KEPT}', kept, 'ada', '', '', 1
+    FROM (VALUES (1000, 'too_much', 'sending_back', 956), (-56, 'paid_out', 'matched', 0), (7, 'paid_twice', 'open', 0),
+                 (-1, 'transfer_returned', 'matched', 0)) AS told (amount, outcome, state, kept);
+UPDATE payments.payments SET provider = 'bank' WHERE order_id = '{KEPT}'
+"""
+"""Paid with more than was asked for, a refund sent, a second payment that nobody has looked at, a cent called back."""
+
 UNTOUCHED: Final = {"amount_minor": 956, "captured_minor": 0, "refunded_minor": 0, "voided_minor": 0}
 BOOKS: Final = {
     "payments": [
@@ -243,6 +257,40 @@ async def test_each_rule_notices(connection: AsyncConnection, name: str) -> None
     assert name in broken, sorted(broken)
     assert broken[name].broken >= 1
     assert broken[name].examples
+
+
+@pytest.mark.parametrize(
+    ("left", "broken"),
+    [
+        (-56, set()),
+        (
+            -55,
+            {
+                "the provider's books agree with ours",
+                "the clearing account is the provider's books",
+                "money kept is money owed",
+            },
+        ),
+    ],
+)
+async def test_of_what_is_paid_by_transfer_the_statement_is_the_books(
+    connection: AsyncConnection, left: int, broken: set[str]
+) -> None:
+    await run(connection, BY_TRANSFER)
+    await run(connection, f"UPDATE payments.statement_entries SET amount_minor = {left} WHERE outcome = 'paid_out'")
+    books = {"payments": BOOKS["payments"][1:]}
+    found = await look(connection, books, seen=heard(), expected_parked={"expected": 1})
+    assert {one.name for one in found if not one.holds} == broken
+
+
+@pytest.mark.parametrize(("disputed", "holds"), [(900, True), (899, False)])
+async def test_of_a_cancelled_order_a_chargeback_may_have_taken_the_rest(
+    connection: AsyncConnection, disputed: int, holds: bool
+) -> None:
+    await run(connection, f"UPDATE orders.orders SET state = 'cancelled' WHERE id = '{KEPT}'")
+    await run(connection, f"UPDATE payments.payments SET disputed_minor = {disputed} WHERE state = 'captured'")
+    broken = {one.name for one in await look_at(connection) if not one.holds}
+    assert ("money kept is money owed" not in broken) is holds
 
 
 async def test_what_is_under_way_is_not_broken_yet(connection: AsyncConnection) -> None:

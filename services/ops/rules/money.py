@@ -109,15 +109,15 @@ MONEY: Final = (
     Rule(
         "money kept is money owed",
         "of a confirmed order the provider keeps its total less refunds, or holds it still, but for what was lost and"
-        " told; of any other order, nothing",
+        " told; of any other order nothing, but for what a chargeback took",
         f"""SELECT coalesce(o.id::text, b.reference) AS subject,
                   CASE WHEN o.state IN {KEPT}
                        THEN coalesce(b.net, 0) + coalesce(p.to_come, 0) = o.total_minor - o.refunded_minor
-                       ELSE coalesce(b.net, 0) = 0 END AS holds,
+                       ELSE coalesce(b.net, 0) BETWEEN 0 AND coalesce(p.disputed_minor, 0) END AS holds,
                   format('order %s of %s, refunded %s; kept %s, to come or lost %s', coalesce(o.state, 'unknown'),
                          o.total_minor, o.refunded_minor, coalesce(b.net, 0), coalesce(p.to_come, 0)) AS found
            FROM orders.orders o
-           LEFT JOIN (SELECT order_id, greatest(held_minor - waived_minor, 0) + missing_minor AS to_come
+           LEFT JOIN (SELECT order_id, disputed_minor, greatest(held_minor - waived_minor, 0) + missing_minor AS to_come
                       FROM payments.payments) p ON p.order_id = o.id
            FULL JOIN (SELECT reference, sum(captured_minor - refunded_minor)::bigint AS net
                       FROM provider_payments GROUP BY reference) b ON b.reference = o.id::text""",
