@@ -136,7 +136,7 @@ ANSWERS: Final[Mapping[type[Message], tuple[type[Message], ...]]] = {
     inventory.ReleaseStock: (inventory.StockReleased,),
     inventory.CommitStock: (inventory.StockCommitted, inventory.StockGone),
     payment.AuthorizePayment: (payment.PaymentAuthorized, payment.PaymentDeclined, payment.PaymentPending),
-    payment.ReleasePayment: (payment.PaymentReleased,),
+    payment.ReleasePayment: (payment.PaymentReleased, payment.ReleasePending),
     payment.RefundPayment: (payment.PaymentRefunded, payment.PaymentRefundRefused, payment.RefundPending),
     fulfillment.RequestFulfillment: (fulfillment.FulfillmentRequested,),
     fulfillment.StopShipments: (fulfillment.ShipmentsStopped,),

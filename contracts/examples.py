@@ -122,6 +122,7 @@ from contracts.payment import (
     RefundPayment,
     RefundPending,
     ReleasePayment,
+    ReleasePending,
     StillPending,
 )
 from contracts.product import DescribeProduct, Supply
@@ -459,6 +460,7 @@ _PAYMENT: tuple[Message, ...] = (
     PaymentPending(order_id=ORDER, wait_s=259_200),
     ReleasePayment(order_id=ORDER, reason="stock_gone"),
     PaymentReleased(order_id=ORDER),
+    ReleasePending(order_id=ORDER, wait_s=432_000),
     PaymentFailed(order_id=ORDER, missing_minor=3390, currency="EUR", reason="transfer_returned"),
     RefundPayment(order_id=ORDER, refund_id=REFUND, amount_minor=1250, currency="EUR"),
     PaymentRefunded(order_id=ORDER, refund_id=REFUND),

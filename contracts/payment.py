@@ -65,6 +65,13 @@ class PaymentReleased(Reply, topic="payment.payment_released"):
     order_id: UUID
 
 
+class ReleasePending(Reply, topic="payment.release_pending", interim=True):
+    """It goes back by transfer: free when a statement shows it, which should be within `wait_s` seconds from now."""
+
+    order_id: UUID
+    wait_s: Annotated[float, Field(gt=0)]
+
+
 class PaymentFailed(Fact, topic="payment.payment_failed", heard_by="orchestrator"):
     """Money that had paid for an order is not there after all, and nobody is asked whether it stays away."""
 

@@ -107,12 +107,13 @@ def _sagas() -> str:
         "above it; from the pivot on it only goes forward. Written by `make contracts` from the tables in the code.",
     ]
     for name, saga in late.SAGAS.items():
-        lines += ["", f"## {name}", "", "| | step | done | refused | waits | undone |", "|---|---|---|---|---|---|"]
+        lines += ["", f"## {name}", "", "| | step | done | refused | waits | undone | undo waits |"]
+        lines += [f"|{'---|' * 7}"]
         for number, stage in enumerate(saga.stages, start=1):
             for step in stage:
                 title = f"**{step.name}** (pivot)" if step.name == saga.pivot else step.name
                 refused = ", ".join(one.__name__ for one in step.refused)
-                others = (_named(step.done), refused, _named(step.waits), _named(step.undone))
+                others = (_named(step.done), refused, _named(step.waits), _named(step.undone), _named(step.undo_waits))
                 lines.append(f"| {number} | {title} | {' | '.join(others)} |")
         if saga.notices:
             lines += ["", f"Refuse whatever step it waits in: {', '.join(one.__name__ for one in saga.notices)}."]

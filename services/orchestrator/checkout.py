@@ -38,6 +38,7 @@ from contracts.payment import (
     PaymentPending,
     PaymentReleased,
     ReleasePayment,
+    ReleasePending,
 )
 from contracts.values import Address, Destination, Pick, SkuQuantity, Wait
 from services.orchestrator.saga import GRACE_S, Phase, RunState, Saga, Step, Together
@@ -166,8 +167,9 @@ class Checkout(RunState):
         return {}
 
     def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
-        """When to look again while the payment follows or is pending: after the hold, which normally ends it."""
-        wait_s = message.wait_s if isinstance(message, PaymentPending) else self.hold_for_s
+        """When to look again while the payment follows or is pending: after the hold, which normally ends it. What goes
+        back by transfer says itself how long that takes."""
+        wait_s = message.wait_s if isinstance(message, PaymentPending | ReleasePending) else self.hold_for_s
         return now + timedelta(seconds=wait_s + GRACE_S)
 
     def waiting(self, message: Message | None = None) -> Sequence[Said]:
@@ -239,6 +241,7 @@ CHECKOUT = Saga(
             waits=PaymentPending,
             undo=Checkout.release_payment,
             undone=PaymentReleased,  # void or refund, whichever the money needs
+            undo_waits=ReleasePending,
         ),
         Step("commit stock", do=Checkout.commit_stock, done=StockCommitted, refused=(StockGone,)),
         Together(

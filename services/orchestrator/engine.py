@@ -60,13 +60,16 @@ def hear(saga: Saga, late: Answers, run: Run, slug: str, direction: str, message
         if heard is step.done or (step.never is not None and step.never(message)):
             return _done(saga, run, slug, message, now)
         if heard is step.waits:
-            return _waits(saga, run, message, now)
+            return _takes_time(saga, run, message, now)
         if heard in step.refused or heard is CommandWithdrawn:
             return _refused(saga, run, slug, message, now)
         if heard is KeyReused:
             return _contradicted(saga, run, message, now)
-    if awaited and run.phase is Phase.UNDOING and direction == "undo" and heard is step.undone:
-        return _undone(saga, run, slug, now)
+    if awaited and run.phase is Phase.UNDOING and direction == "undo":
+        if heard is step.undone:
+            return _undone(saga, run, slug, now)
+        if heard is step.undo_waits:
+            return _takes_time(saga, run, message, now)
     does = late.does(heard, run.phase)
     advanced = Advanced(run, late=(heard.__name__, run.phase))
     if isinstance(does, UndoAgain) and step.undo is not None:
@@ -166,11 +169,11 @@ def _done(saga: Saga, run: Run, slug: str, message: Message | None, now: datetim
     return Advanced(run) if run.pending else _enter(saga, run, run.position + 1, now)
 
 
-def _waits(saga: Saga, run: Run, message: Message, now: datetime) -> Advanced:
-    """It takes its time: nobody is asked until then, and who asked in vain so far is not stuck."""
+def _takes_time(saga: Saga, run: Run, message: Message, now: datetime) -> Advanced:
+    """Nobody is asked until then, and who asked in vain so far is not stuck."""
     state = saga.state(run.request, run.facts)
     run = replace(run, asks=0, next_ask_at=state.waits_until(now, message), stuck_since=None)
-    return Advanced(run, list(state.waiting(message)))
+    return Advanced(run, list(state.waiting(message)) if run.phase is Phase.WAITING else [])
 
 
 def _refused(saga: Saga, run: Run, slug: str, message: Message, now: datetime) -> Advanced:

@@ -33,6 +33,7 @@ from contracts.payment import (
     PaymentRefundRefused,
     PaymentReleased,
     RefundPending,
+    ReleasePending,
 )
 from contracts.shortage import (
     AlternativesOffered,
@@ -86,6 +87,7 @@ LATE_CHECKOUT = Answers(
             StockGone,
             PaymentDeclined,
             PaymentReleased,
+            ReleasePending,
             FulfillmentRequested,
             ReservationExpired,  # the hold is gone, whatever the run does now; commit stock decides
             HoldExtended,
@@ -145,7 +147,15 @@ LATE_SETTLEMENT = Answers(
 LATE_IN_PAYMENT_FAILURE = Answers(
     LATE_PAYMENT_FAILURE,
     # said twice: it never goes back
-    _always_record(ShipmentsStopped, StockReleased, UnsentCancelled, PaymentReleased, CommandWithdrawn, KeyReused),
+    _always_record(
+        ShipmentsStopped,
+        StockReleased,
+        UnsentCancelled,
+        PaymentReleased,
+        ReleasePending,
+        CommandWithdrawn,
+        KeyReused,
+    ),
 )
 
 LATE = {

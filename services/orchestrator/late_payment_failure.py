@@ -12,12 +12,13 @@ from contracts.fulfillment import ShipmentsStopped, StopShipments
 from contracts.inventory import ReleaseStock, StockReleased
 from contracts.message import Message
 from contracts.order import CancelUnsent, UnsentCancelled
-from contracts.payment import PaymentReleased, ReleasePayment
+from contracts.payment import PaymentReleased, ReleasePayment, ReleasePending
 from contracts.values import Pick
-from services.orchestrator.saga import RunState, Saga, Step
+from services.orchestrator.refund import PaysBack
+from services.orchestrator.saga import Saga, Step
 
 
-class LatePaymentFailure(RunState):
+class LatePaymentFailure(PaysBack):
     """What failed: `PaymentFailed`; and what leaves all the same."""
 
     @property
@@ -65,6 +66,7 @@ LATE_PAYMENT_FAILURE = Saga(
             do=LatePaymentFailure.release_payment,
             applies=LatePaymentFailure.keeps_nothing,  # what is left of the money pays for what was sent
             done=PaymentReleased,
+            waits=ReleasePending,
         ),
     ],
 )

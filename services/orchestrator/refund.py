@@ -15,7 +15,7 @@ from contracts.order import (
     RefundSettled,
     SettleRefund,
 )
-from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment, RefundPending
+from contracts.payment import PaymentRefunded, PaymentRefundRefused, RefundPayment, RefundPending, ReleasePending
 from contracts.values import Money
 from services.orchestrator.saga import GRACE_S, Phase, RunState, Saga, Step
 from shared.consumer import Publish, Said
@@ -26,7 +26,7 @@ class PaysBack(RunState):
     """A run that gives money back: by transfer it takes days, and until then it is asked nothing and not stuck."""
 
     def waits_until(self, now: datetime, message: Message | None = None) -> datetime:
-        if isinstance(message, RefundPending):
+        if isinstance(message, RefundPending | ReleasePending):
             return now + timedelta(seconds=message.wait_s + GRACE_S)
         return super().waits_until(now, message)
 

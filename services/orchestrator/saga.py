@@ -80,10 +80,10 @@ State = Any
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`do` makes the command, `done` settles it, `refused` turns the run back, `waits` says the answer will take time.
-    `ready` false: the command is not said yet, the run waits for a message from outside. `applies` false: there is
-    nothing to do here, the run goes on. `never` true of another answer: it can't be done any more, and the run goes on
-    without."""
+    """`do` makes the command, `done` settles it, `refused` turns the run back, `waits` and `undo_waits` say that the
+    answer will take time. `ready` false: the command is not said yet, the run waits for a message from outside.
+    `applies` false: there is nothing to do here, the run goes on. `never` true of another answer: it can't be done any
+    more, and the run goes on without."""
 
     name: str
     do: Callable[[State], Message]
@@ -91,6 +91,7 @@ class Step:
     refused: tuple[type[Message], ...] = ()
     undo: Callable[[State], Message] | None = None
     undone: type[Message] | None = None
+    undo_waits: type[Message] | None = None
     waits: type[Message] | None = None
     ready: Callable[[State], bool] | None = None
     applies: Callable[[State], bool] | None = None
@@ -185,7 +186,7 @@ class Saga:
         """Every answer a run of this saga may hear."""
         found: dict[type[Message], None] = {}
         for step in self.steps.values():
-            for heard in (step.done, *step.refused, step.waits, step.undone):
+            for heard in (step.done, *step.refused, step.waits, step.undone, step.undo_waits):
                 if heard is not None:
                     found[heard] = None
         return (*found, *self.notices, *self.also, CommandWithdrawn, KeyReused)

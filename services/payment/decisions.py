@@ -12,6 +12,7 @@ from contracts.payment import (
     PaymentDeclined,
     PaymentPending,
     PaymentReleased,
+    ReleasePending,
 )
 from services.payment.attempt import AttemptKind, confirm_id
 from services.payment.case import Case, Contradiction
@@ -135,6 +136,8 @@ def join_release(case: Case) -> None:
     """Asked to release by two sagas: both are answered when the money is free."""
     if case.told.command_key not in case.payment.release_keys:
         case.set(release_keys=[*case.payment.release_keys, case.told.command_key])
+        if case.state is PaymentState.RETURNING:
+            _tell_it_takes_days(case, case.told.command_key)
 
 
 def already_free(case: Case) -> None:
@@ -194,6 +197,7 @@ def give_back(case: Case) -> None:
     """Refund what is left, after the refunds that are under way; with nothing left, the money is free."""
     payment = case.payment
     if payment.refund_reserved_minor:
+        _tell_it_takes_days(case, *payment.release_keys)
         return
     rest = payment.refundable_minor
     if rest == 0:
@@ -201,6 +205,14 @@ def give_back(case: Case) -> None:
         return
     refund_id = case.moment.new_id()
     reserve(case, refund_id, rest, command_key="", reason=payment.release_reason or "captured late")
+    _tell_it_takes_days(case, *payment.release_keys)
+
+
+def _tell_it_takes_days(case: Case, *keys: str) -> None:
+    """Who waits for a transfer to leave is not to call it stuck before its time."""
+    if case.payment.by_transfer:
+        for key in keys:
+            case.answer(key, ReleasePending(order_id=case.payment.order_id, wait_s=case.policy.refund_pending_wait_s))
 
 
 def void_impossible(case: Case, status: str) -> None:

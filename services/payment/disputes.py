@@ -31,10 +31,6 @@ WORD_OF: Final = {
 }
 
 
-def wait_for_capture(case: Case) -> None:
-    raise NotYet(f"dispute {_told(case).dispute_id}: nothing is captured yet")
-
-
 def open_chargeback(case: Case) -> None:
     """Once; how it ended may be known already."""
     _must_fit(case)

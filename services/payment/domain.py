@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from services.payment.creditor_reference import is_reference
 from shared.machine import Machine
 
 
@@ -211,6 +212,11 @@ class Payment:
     def promised(self) -> bool:
         """The order was told that its money is there: what goes wrong now is no answer any more, but news."""
         return self.capture_before is not None
+
+    @property
+    def by_transfer(self) -> bool:
+        """It came, or is to come, by bank transfer, and what is given back leaves so."""
+        return is_reference(self.provider_payment_id)
 
     @property
     def collectable_minor(self) -> int:

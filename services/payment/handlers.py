@@ -22,6 +22,7 @@ from contracts.payment import (
     RefundPayment,
     RefundPending,
     ReleasePayment,
+    ReleasePending,
     StillPending,
 )
 from contracts.story import StoryFact
@@ -42,7 +43,7 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Outcome = PaymentAuthorized | PaymentDeclined | PaymentFailed | PaymentPending | PaymentReleased
+Outcome = PaymentAuthorized | PaymentDeclined | PaymentFailed | PaymentPending | PaymentReleased | ReleasePending
 Refunding = PaymentRefunded | PaymentRefundRefused | RefundPending
 
 
@@ -151,7 +152,7 @@ def make_consumer(policy: PaymentPolicy, notices: Mapping[str, Notices] | None =
     )
     def release_payment(
         command: ReleasePayment, rows: Rows, moment: Moment
-    ) -> PaymentReleased | list[Answer | PaymentReleased | PaymentDeclined | StoryFact]:
+    ) -> PaymentReleased | list[Answer | PaymentReleased | ReleasePending | PaymentDeclined | StoryFact]:
         """Void or refund, whichever the money needs; answered when it is free."""
         stored, key = rows.get(PAYMENTS, command.order_id), _key(moment)
         undoes = do_key_of(key)

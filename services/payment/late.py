@@ -27,8 +27,6 @@ def total(rows: Iterable[Row]) -> Mapping[tuple[Word, State], Act]:
 ENDED_WITHOUT_MONEY: Final = (State.DECLINED, State.FAILED, State.VOIDED)
 HOLDING: Final = holding.HOLDING
 RELEASING: Final = (State.WITHDRAWING, State.VOIDING, State.RETURNING)
-TAKEN: Final = (State.PARTLY_CAPTURED, State.CAPTURED, State.RETURNING, State.RETURNED)
-NOT_TAKEN: Final = tuple(state for state in State if state not in TAKEN)
 
 ROWS: Final[tuple[Row, ...]] = (
     # what is said     while the payment is                              does
@@ -86,10 +84,11 @@ ROWS: Final[tuple[Row, ...]] = (
     (Word.REFUND, (State.RETURNED,), refunding.refuse_nothing_left),
     (Word.CAPTURE_DUE, (State.ASKED, State.PENDING, *HOLDING), holding.capture_due),
     (Word.CAPTURE_DUE, (State.CAPTURED, *RELEASING, State.RETURNED, *ENDED_WITHOUT_MONEY), do.ignore),
-    (Word.DISPUTE_OPENED, TAKEN, disputes.open_chargeback),  # after a refund too: then it is gone twice, and fought
-    (Word.DISPUTE_WON, TAKEN, disputes.win),
-    (Word.DISPUTE_LOST, TAKEN, disputes.lose),
-    *((word, NOT_TAKEN, disputes.wait_for_capture) for word in disputes.WORDS),  # it overtook the capture's notice
+    # of what is captured, whatever becomes of the rest, and after a refund too: then it is gone twice, and fought; one
+    # that overtook the capture's notice waits for it
+    (Word.DISPUTE_OPENED, tuple(State), disputes.open_chargeback),
+    (Word.DISPUTE_WON, tuple(State), disputes.win),
+    (Word.DISPUTE_LOST, tuple(State), disputes.lose),
 )
 
 LATE: Final = total(ROWS)

@@ -16,7 +16,14 @@ from contracts.frame import CommandWithdrawn
 from contracts.inventory import ReservationExpired, StockCommitted, StockGone, StockHeld, StockShort
 from contracts.message import Message
 from contracts.order import LinesReserved, OrderRefused, RefundRefused
-from contracts.payment import PaymentDeclined, PaymentPending, PaymentRefundRefused, RefundPending
+from contracts.payment import (
+    PaymentDeclined,
+    PaymentPending,
+    PaymentRefundRefused,
+    PaymentReleased,
+    RefundPending,
+    ReleasePending,
+)
 from contracts.shortage import Choice, LinesSettled, ShortageSettled, WithdrawRefused
 from contracts.values import Address, SkuQuantity
 from services.orchestrator import engine
@@ -42,9 +49,11 @@ REFUSALS: dict[str, Message] = {
 }
 
 
-INTERIM: dict[str, Message] = {
-    "authorize-payment": PaymentPending(order_id=ORDER, wait_s=3600),
-    "refund-payment": RefundPending(order_id=ORDER, refund_id=RUN, wait_s=3600),
+INTERIM: dict[tuple[str, str], Message] = {
+    ("authorize-payment", "do"): PaymentPending(order_id=ORDER, wait_s=3600),
+    ("authorize-payment", "undo"): ReleasePending(order_id=ORDER, wait_s=3600),
+    ("refund-payment", "do"): RefundPending(order_id=ORDER, refund_id=RUN, wait_s=3600),
+    ("release-payment", "do"): ReleasePending(order_id=ORDER, wait_s=3600),
 }
 
 
@@ -129,6 +138,7 @@ moves = st.lists(
 )
 def test_every_run_ends_and_leaves_nothing_behind(name: str, refuses: set[str], moves: list[tuple[str, int]]) -> None:
     saga, late, now = SAGAS[name], LATE[name], NOW
+    assert INTERIM.keys() >= {(slug, "undo") for slug, step in saga.steps.items() if step.undo_waits}
     refuses &= {slug for slug, step in saga.steps.items() if step.refused}
     people = Participants(saga, frozenset(refuses))
     heard: list[str] = []
@@ -146,7 +156,7 @@ def test_every_run_ends_and_leaves_nothing_behind(name: str, refuses: set[str], 
             advanced = engine.hear(saga, late, run, "hold-stock", "do", ReservationExpired(order_id=ORDER), now)
         elif what == "wait" and waiting:
             _, slug, direction = engine.parse_key(waiting[which % len(waiting)])
-            if (interim := INTERIM.get(slug)) is None or direction != "do":
+            if (interim := INTERIM.get((slug, direction))) is None:
                 continue
             advanced = engine.hear(saga, late, run, slug, direction, interim, now)
         elif what == "ring" or not (waiting or heard):
@@ -208,6 +218,33 @@ def test_a_refund_that_takes_days_is_not_stuck_until_it_is_overdue(name: str, pa
         run = engine.overdue(saga, run, run.next_ask_at).run
     assert run.stuck_since is not None and run.stuck_since > end
     assert engine.hear(saga, late, run, "refund-payment", "do", done(saga.steps["refund-payment"]), end).run.asks == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(name=st.sampled_from(["checkout", "late_payment_failure"]), pause=st.floats(1, 1_000_000))
+def test_a_release_that_takes_days_is_not_stuck_until_it_is_overdue(name: str, pause: float) -> None:
+    """Undone above the pivot, or a step of its own: either way nothing is said while it waits."""
+    saga, late, now = SAGAS[name], LATE[name], NOW
+    run = engine.begin(saga, new_run(name), now).run
+    while (name == "checkout" and run.pending != ["commit-stock"]) or run.pending == ["stop-shipments"]:
+        (slug,) = run.pending
+        run = engine.hear(saga, late, run, slug, "do", done(saga.steps[slug]), now).run
+    if name == "checkout":
+        run = engine.hear(saga, late, run, "commit-stock", "do", REFUSALS["commit-stock"], now).run
+    while (slug := run.pending[0]) not in ("authorize-payment", "release-payment"):
+        run = engine.hear(saga, late, run, slug, "do", done(saga.steps[slug]), now).run
+    direction = "undo" if run.phase is Phase.UNDOING else "do"
+    waits = engine.hear(saga, late, run, slug, direction, ReleasePending(order_id=ORDER, wait_s=pause), now)
+    end = now + timedelta(seconds=pause)
+    assert waits.late is None and waits.said == []
+    assert engine.overdue(saga, waits.run, end).run == waits.run
+    run = waits.run
+    for _ in range(engine.PATIENCE_ASKS + 1):
+        run = engine.overdue(saga, run, run.next_ask_at).run
+    assert run.stuck_since is not None and run.stuck_since > end
+    free = PaymentReleased(order_id=ORDER)
+    run = engine.hear(saga, late, run, slug, direction, free, end).run
+    assert slug not in run.pending and run.stuck_since is None
 
 
 def test_silence_while_the_payment_follows_gives_up_after_the_hold() -> None:

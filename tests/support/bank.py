@@ -6,16 +6,22 @@ from typing import Any
 from uuid import UUID
 
 from contracts.message import Message
-from contracts.payment import AuthorizePayment
+from contracts.payment import AuthorizePayment, PaymentAuthorized, PaymentReleased, RefundPayment
 from contracts.statement import BookedEntry, BookStatement
+from services.payment.attempt import AttemptKind
 from services.payment.banking.entries import Entry, Statement, entry_id
 from services.payment.banking.tables import ENTRIES, STATEMENTS
+from services.payment.creditor_reference import reference_of
 from services.payment.provider.bank import BankTransfer
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
 
 ACCOUNT = "DE89370400440532013000"
 DAY = date(2026, 3, 2)
+ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)
+AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
+AUTHORIZED = PaymentAuthorized(order_id=ORDER, captured=True)
+RELEASED = PaymentReleased(order_id=ORDER)
 
 
 class ScriptedBank(BankTransfer, ScriptedProvider):
@@ -63,3 +69,15 @@ class BankTill(Till):
 
     async def decides(self, message: Message) -> None:
         await self.hears(message)
+
+
+def refund(amount_minor: int = 400) -> RefundPayment:
+    return RefundPayment(
+        order_id=ORDER, refund_id=UUID(int=1), amount_minor=amount_minor, currency="EUR", reason="late"
+    )
+
+
+def payout(till: BankTill) -> str:
+    """The reference of the refund that is to be paid out."""
+    (attempt,) = [row for row in till.attempts(ORDER) if row.kind is AttemptKind.REFUND]
+    return reference_of(str(attempt.id))

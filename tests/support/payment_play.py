@@ -26,7 +26,6 @@ from contracts.payment import (
 )
 from services.payment.attempt import ENDED, FIRST, AttemptKind, AttemptState
 from services.payment.domain import PaymentState
-from services.payment.late import TAKEN
 from services.payment.tables import ATTEMPTS, CAPTURES, CHARGEBACK_REVERSALS, CHARGEBACKS, PAYMENTS, REFUNDS
 from services.payment.webhook import Notice
 from tests.support.books import ledger_is_wrong
@@ -112,15 +111,14 @@ class Play:
     def ours(self) -> int:
         """What could be given back: taken, neither given back nor about to be, nor taken back by a bank."""
         rows = self.till.store.rows
-        if self.per_shipment:  # what is not taken yet can be waived
-            missing: int = sum(row.missing_minor for row in rows(PAYMENTS))
-            asked: int = sum(row.amount_minor for row in rows(REFUNDS) if row.state != "refused")
-            lost: int = sum(row.amount_minor for row in rows(CHARGEBACKS) if row.state != "won")
-            return AMOUNT - missing - asked - lost
         taken: int = sum(row.amount_minor for row in rows(CAPTURES))
-        given: int = sum(row.amount_minor for row in rows(REFUNDS) if row.state != "refused")
+        given: int = sum(row.returned_minor for row in rows(REFUNDS) if row.state != "refused")
         disputed: int = sum(row.amount_minor for row in rows(CHARGEBACKS) if row.state != "won")
-        return taken - given - disputed
+        kept = max(0, taken - given - disputed)  # refunded and then disputed all the same, it is gone twice
+        if not self.per_shipment:
+            return kept
+        never: int = sum(row.missing_minor + row.waived_minor for row in rows(PAYMENTS))
+        return kept + AMOUNT - never - taken  # what is not taken yet can be waived
 
     def due(self, pick: int) -> None:
         """Parcels leave, the second heard of before the first perhaps."""
@@ -201,7 +199,7 @@ class Play:
         return sum(told.amount_minor for told in self.disputes.values() if told.outcome not in but)
 
     def knows_capture(self) -> bool:
-        return any(payment.state in TAKEN for payment in self.till.store.rows(PAYMENTS))
+        return any(payment.captured_minor for payment in self.till.store.rows(PAYMENTS))
 
     def _tell(self, waiting: list[ProviderAnswered] | list[Notice], pick: int) -> None:
         if waiting:

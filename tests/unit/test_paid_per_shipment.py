@@ -151,6 +151,24 @@ async def test_the_last_of_it_refunded_lets_the_rest_go(till: Till) -> None:
     assert till.books(ORDER)["voided_minor"] == 700
 
 
+async def test_letting_go_of_the_rest_is_tried_anew_when_it_was_refused(till: Till) -> None:
+    await held(till)
+    await sent(till, 300)
+    await till.hears(refund(700), keys=[REFUND])
+    (void,) = await till.takes()
+    till.calls.clear()
+    refused = ProviderAnswered(
+        order_id=ORDER, attempt_id=void.id, outcome="impossible", reason="not_now", status="authorized"
+    )
+    await till.hears(refused)
+    await till.works()
+    assert till.payment(ORDER).held_minor == 700 and kinds(till).count(AttemptKind.VOID) == 1
+    await till.passes(hours=2)
+    await till.works()
+    assert kinds(till).count(AttemptKind.VOID) == 2
+    assert stands(till) == (PaymentState.CAPTURED, 300, 0)
+
+
 async def test_what_was_taken_is_given_back_once_nothing_can_be_waived(till: Till) -> None:
     await held(till)
     await sent(till, 300)

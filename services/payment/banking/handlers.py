@@ -16,6 +16,7 @@ from contracts.payment import (
     PaymentRefundRefused,
     PaymentReleased,
     ProviderDisputed,
+    ReleasePending,
 )
 from contracts.statement import AssignEntry, BookedEntry, BookStatement, DismissEntry, SendBackEntry
 from contracts.story import StoryFact
@@ -57,7 +58,16 @@ from shared.frozen import replace
 from shared.table import Need
 from shared.working_set import Rows
 
-Says = Answer | PaymentAuthorized | PaymentReleased | PaymentRefunded | PaymentRefundRefused | PaymentFailed | StoryFact
+Says = (
+    Answer
+    | PaymentAuthorized
+    | PaymentReleased
+    | ReleasePending
+    | PaymentRefunded
+    | PaymentRefundRefused
+    | PaymentFailed
+    | StoryFact
+)
 Act = Callable[[Quoted, Entry, Rows, Moment, PaymentPolicy], list[Says]]
 
 

@@ -9,22 +9,17 @@ from contracts.payment import RefundPending
 from services.payment import decisions
 from services.payment.attempt import ENDED, Attempt
 from services.payment.case import Case
-from services.payment.creditor_reference import is_reference
-from services.payment.domain import Payment, PaymentState, RefundState
+from services.payment.domain import PaymentState, RefundState
 from services.payment.refusing import refuse
 from services.payment.tables import REFUNDS
 from shared.working_set import Rows
-
-
-def by_transfer(payment: Payment) -> bool:
-    return is_reference(payment.provider_payment_id)
 
 
 def tell_it_takes_days(case: Case) -> None:
     """Who asked for a refund hears at once that the answer will take days; what was refused is answered already."""
     asked = case.told.refund
     assert asked is not None  # only the command leads here
-    if not by_transfer(case.payment) or case.rows.get(REFUNDS, asked.refund_id) is None:
+    if not case.payment.by_transfer or case.rows.get(REFUNDS, asked.refund_id) is None:
         return
     wait_s = case.policy.refund_pending_wait_s
     pending = RefundPending(order_id=asked.order_id, refund_id=asked.refund_id, wait_s=wait_s)
