@@ -8,12 +8,14 @@ import pytest
 from contracts.message import Message
 from contracts.payment import (
     CaptureDue,
+    DisputeOutcome,
     PaymentAuthorized,
     PaymentFailed,
     PaymentRefunded,
     PaymentRefundRefused,
     PaymentReleased,
     ProviderAnswered,
+    ProviderDisputed,
     RefundPayment,
 )
 from services.payment.attempt import AttemptKind
@@ -251,6 +253,30 @@ async def test_a_capture_refused_after_the_release_was_asked_for_is_no_failure(t
     await till.works()
     assert till.answer(RELEASE) == RELEASED
     assert till.said(PaymentFailed) == []
+
+
+@pytest.mark.parametrize("outcome", list(DisputeOutcome))
+async def test_what_was_taken_is_disputed_while_the_rest_is_let_go(till: Till, outcome: DisputeOutcome) -> None:
+    """It is booked at once, and what the bank took is not given back as well."""
+    await held(till)
+    await sent(till, 300)
+    await released(till)
+    assert till.payment(ORDER).state is PaymentState.VOIDING
+    told = ProviderDisputed(
+        provider="sandbox",
+        notice_id="n-1",
+        provider_payment_id=till.payment(ORDER).provider_payment_id,
+        dispute_id="d-1",
+        amount_minor=300,
+        currency="EUR",
+        outcome=outcome,
+    )
+    await till.hears(told)
+    assert [row.error for row in till.store.due.values() if row.error] == []
+    await till.works()
+    assert till.answer(RELEASE) == RELEASED and till.payment(ORDER).state is PaymentState.RETURNED
+    assert till.books(ORDER)["refunded_minor"] == (300 if outcome is DisputeOutcome.WON else 0)
+    assert list(ledger_is_wrong(till.store)) == []
 
 
 async def test_nothing_more_is_taken_once_a_release_was_asked_for(till: Till) -> None:
