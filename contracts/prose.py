@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from contracts.catalogue import LISTENER_QUEUE, MAX_BODY_BYTES, STOCK, STOREFRONTS, WAREHOUSES
-from contracts.examples import CHECKOUT, NOON, ORDER, REQUEST_ID, SHIPMENT
-from contracts.examples import STOREFRONT as SHOP
+from contracts.examples.facts import CHECKOUT, NOON, ORDER, REQUEST_ID, SHIPMENT
+from contracts.examples.facts import STOREFRONT as SHOP
 from contracts.message import Message
 from contracts.values import MAX_LINES
 
