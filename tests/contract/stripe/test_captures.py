@@ -1,11 +1,9 @@
 """Captures in parts, as Stripe does them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 
 from services.payment.provider.port import (
     Authorized,
@@ -18,25 +16,10 @@ from services.payment.provider.port import (
     Voided,
     VoidRequest,
 )
-from tests.support.rigs import starting
 from tests.support.stripe_asks import HELD, PAID, entries, held, paid, prepared
 from tests.support.stripe_rig import StripeRig
 
 pytestmark = pytest.mark.asyncio
-
-
-Start = Callable[..., Awaitable[StripeRig]]
-
-
-@pytest_asyncio.fixture
-async def start() -> AsyncIterator[Start]:
-    async with starting(StripeRig) as begin:
-        yield begin
-
-
-@pytest_asyncio.fixture
-async def rig(start: Start) -> StripeRig:
-    return await start()
 
 
 class TestCapturesInParts:

@@ -1,13 +1,11 @@
 """What Stripe sends by itself: proven before it is believed, right in any order, and of disputes too."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
-import pytest_asyncio
 import stripe
 
 from services.payment.provider.port import (
@@ -30,7 +28,7 @@ from services.payment.provider.port import (
 )
 from services.payment.provider.stripe_notices import HEADER_LIMIT, TOLERANCE_S, hear
 from services.sandbox.stripe.outgoing import signature
-from tests.support.rigs import starting
+from tests.contract.stripe.conftest import Start
 from tests.support.stripe_rig import WEBHOOK_SECRET, StripeRig
 
 pytestmark = pytest.mark.asyncio
@@ -38,14 +36,6 @@ pytestmark = pytest.mark.asyncio
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 REQUEST = AuthorizeRequest(1000, "EUR", "pm_card_visa", "order-1", True)
 ALL = frozenset({"*"})
-
-Start = Callable[..., Awaitable[StripeRig]]
-
-
-@pytest_asyncio.fixture
-async def start() -> AsyncIterator[Start]:
-    async with starting(StripeRig) as begin:
-        yield begin
 
 
 async def asked(rig: StripeRig, token: str = "pm_card_visa", capture: bool = True, key: str = "attempt") -> str:

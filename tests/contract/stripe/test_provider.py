@@ -1,11 +1,10 @@
-"""What is Stripe's own: preparing, captures in parts, errors that are kept under a key, and its currencies."""
+"""What is Stripe's own: preparing, errors that are kept under a key, and its currencies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 import stripe
 
 from services.payment.provider.port import (
@@ -26,25 +25,12 @@ from services.payment.provider.port import (
 )
 from services.payment.provider.stripe import StripeProvider, StripeProviderSettings
 from services.payment.provider.stripe_words import IntentShown, answer_of
+from tests.contract.stripe.conftest import Start
 from tests.support.provider_rigs import PATIENCE_S, ScriptedRig
-from tests.support.rigs import starting
 from tests.support.stripe_asks import HELD, PAID, REQUEST, count_of_intents, entries, held, prepared
 from tests.support.stripe_rig import StripeRig
 
 pytestmark = pytest.mark.asyncio
-
-Start = Callable[..., Awaitable[StripeRig]]
-
-
-@pytest_asyncio.fixture
-async def start() -> AsyncIterator[Start]:
-    async with starting(StripeRig) as begin:
-        yield begin
-
-
-@pytest_asyncio.fixture
-async def rig(start: Start) -> StripeRig:
-    return await start()
 
 
 class TestPreparing:
