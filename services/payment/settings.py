@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
+from services.payment.effects import AT_ONCE
 from services.payment.policy import AUTHORIZED_FOR_S, LAPSE_MARGIN_S, PaymentPolicy
 from services.payment.provider.bank import BankTransfer
 from services.payment.provider.port import Notices, PaymentProvider
@@ -51,7 +52,7 @@ class ProviderSettings(Settings):
     stripe_webhook_secret: Annotated[str, Field(repr=False)] = ""
     stripe_url: str = "https://api.stripe.com"
     provider_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    provider_calls_at_once: Annotated[int, Field(ge=1, le=500)] = 16
+    provider_calls_at_once: Annotated[int, Field(ge=1, le=500)] = AT_ONCE
     settled_within_days: Annotated[int, Field(ge=0)] = GRACE_DAYS
     """How long a provider may take to settle what it did; later, it is listed as missing."""
 
