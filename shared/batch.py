@@ -389,8 +389,9 @@ class _Attempt:
         moved = self.rows.changes()
         changes = self.changes
         changes.inserts, changes.waves, changes.locked = moved.inserts, moved.waves, moved.locked
-        groups = (moved.inserts, moved.locked, *moved.waves)
-        self.done.moved = {table.name for group in groups for table in group}
+        for group in (moved.inserts, moved.locked, *moved.waves):
+            for table, rows in group.items():
+                self.done.written.setdefault(table.name, []).extend(rows)
         changes.answers = self.changed_answers
         changes.first_answers = {key for key in self.changed_answers if key in self.asked and key not in self.answers}
         for (name, owner), timer in sorted(self.rows.timers().items()):
@@ -424,6 +425,7 @@ class _Attempt:
         total.next_due += done.next_due
         total.parked_rows += done.parked_rows
         total.set_aside_rows += done.set_aside_rows
-        total.moved |= done.moved
+        for name, rows in done.written.items():
+            total.written.setdefault(name, []).extend(rows)
         for topic, count in done.decided_types.items():
             total.decided_types[topic] = total.decided_types.get(topic, 0) + count

@@ -5,7 +5,7 @@ idempotency key, and what it learned is a message decided like any other. A cras
 a timer set by the decision brings it back to `open`, and the same request goes out again under the same key.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +32,11 @@ class Effect(Generic[A]):
     perform: Callable[[A], Awaitable[Message]]
     at_once: int
     only: tuple[str, str] | None = None
+
+    def opened_by(self, written: Mapping[str, Iterable[Any]]) -> bool:
+        """Whether one of these rows, by table name, is an attempt to take: looking in vain is a transaction too."""
+        column, value = self.only or ("state", "open")
+        return any(row.state == "open" and getattr(row, column) == value for row in written.get(self.attempts.name, ()))
 
     async def take(self, store: Store, free: int) -> list[A]:
         """Attempts that are now ours to call; at most `free`."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from contracts.message import MESSAGES, Kind
@@ -31,7 +32,7 @@ class Heard:
 
 @dataclass(slots=True)
 class Done:
-    """What became of a batch, for metrics and for waking the relay and the due clock."""
+    """What became of a batch, for metrics and for waking the relay, the effects and the due clock."""
 
     heard: int = 0
     decided: int = 0
@@ -46,8 +47,8 @@ class Done:
     set_aside_rows: list[DueRow] = field(default_factory=list)
     """Both for logging."""
     decided_types: dict[str, int] = field(default_factory=dict)
-    moved: set[str] = field(default_factory=set)
-    """Names of the tables that were written."""
+    written: dict[str, list[Any]] = field(default_factory=dict)
+    """Rows of the service's own tables, by table name."""
 
 
 def heard_again(row: DueRow) -> Heard:

@@ -262,7 +262,7 @@ class Service:
             if done.said:
                 self.relay_wake.set()
             for calls in self.calls:
-                if calls.effect.attempts.name in done.moved:
+                if calls.effect.opened_by(done.written):
                     calls.wake.set()
             for delivery in deliveries:
                 await delivery.ack()

@@ -16,7 +16,7 @@ from services.payment.tables import ATTEMPTS, MACHINES, TABLES
 from shared.batch import Batches
 from shared.calls import Calls
 from shared.effects import Effect
-from shared.heard import Heard
+from shared.heard import Done, Heard
 from shared.observability import logger
 from tests.support.company import Ids, envelope_of
 from tests.support.memory import MemoryStore
@@ -37,13 +37,18 @@ class Outside:
         self.heard: asyncio.Queue[Message] = asyncio.Queue()
         self.called = asyncio.Event()
 
-    async def order(self, method: str, many: int) -> None:
+    async def hear(self, message: Message, command_key: str | None = None) -> Done:
+        id_ = self.new_id()
+        envelope = envelope_of(message, id_=id_, source="orchestrator", now=START, command_key=command_key)
+        return await self.batches.run([Heard("payment", envelope, id_, foreign=command_key is None)])
+
+    async def order(self, method: str, many: int) -> Done:
+        done = Done()
         for _ in range(many):
             id_ = self.new_id()
             command = AuthorizePayment(order_id=id_, amount_minor=100, currency="EUR", method=method, token="tok_ok")
-            key = f"orchestrator/{id_}/pay/do"
-            envelope = envelope_of(command, id_=id_, source="orchestrator", now=START, command_key=key)
-            await self.batches.run([Heard("payment", envelope, id_)])
+            done = await self.hear(command, f"orchestrator/{id_}/pay/do")
+        return done
 
     def calls(self, provider: str, at_once: int, answers: asyncio.Event) -> Calls:
         async def perform(attempt: Attempt) -> Message:
@@ -99,3 +104,16 @@ async def test_what_is_under_way_is_finished_and_nothing_more_is_taken(
     await asyncio.wait_for(task, WITHIN_S)
     assert len(outside.asked["sandbox"]) == 1 and outside.heard.qsize() == 1
     assert outside.states("sandbox").count(AttemptState.OPEN) == 2
+
+
+async def test_only_what_is_to_be_called_wakes_a_loop() -> None:
+    """Looking for attempts is a transaction of its own: a batch of answers, or of another's, must not cause one."""
+    outside = Outside()
+    sandbox, stripe = (outside.calls(provider, 1, asyncio.Event()).effect for provider in ("sandbox", "stripe"))
+    ordered = await outside.order("card", 1)
+    assert sandbox.opened_by(ordered.written)
+    assert not stripe.opened_by(ordered.written)
+    (attempt,) = await sandbox.take(outside.store, 1)
+    learned = ProviderAnswered(order_id=attempt.order_id, attempt_id=attempt.id, outcome="captured")
+    answered = await outside.hear(learned)
+    assert answered.written["attempts"] and not sandbox.opened_by(answered.written)
