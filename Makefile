@@ -22,7 +22,7 @@ demo: $(VENV)/.ready ## the whole system on servers of its own: orders of every 
 	@$(BIN)/oms demo
 
 test: $(VENV)/.ready ## every test but the long ones (TESTS="tests/unit -k name" for some)
-	@$(BIN)/pytest -m "not soak" $(or $(TESTS),tests)
+	@$(BIN)/pytest $(or $(TESTS),tests)
 
 chaos: $(VENV)/.ready ## kills, stops and cuts under load, each 20 times over at least 500 orders (ROUNDS=3 for fewer)
 	@WAYBILL_CHAOS_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -v -o faulthandler_timeout=7200 $(or $(TESTS),tests/chaos)
