@@ -21,6 +21,7 @@ from services.sandbox.control import free_port
 from services.sandbox.environment import Environment
 from tests.support.feed_desk import HEADER, Desk
 from tests.support.processes import ServiceProcess
+from tests.support.replicas import books_of
 from tests.support.until import until
 
 
@@ -38,10 +39,8 @@ async def service(environment: Environment, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = inventory")
-    yield connection
-    await connection.close()
+    async with books_of(environment, "inventory") as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
@@ -12,8 +12,7 @@ from sqlalchemy.pool import NullPool
 from services.ops.invariants import Invariant, Seen, all_hold, look
 from services.ops.quiet import until_quiet
 from services.ops.rules import RULES
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
+from services.sandbox.environment import Environment
 from shared.provision import sqlalchemy_url
 
 KEPT: Final = "01956000-0000-7000-8000-000000000001"
@@ -197,13 +196,6 @@ BREAKS: Final[dict[str, str | Seen | dict[str, Any]]] = {
     "a storefront hears how each order ends": heard(ANOTHER_END),
     "a storefront hears every event once": heard(A_GAP),
 }
-
-
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "invariants_test")
-    yield made
-    made.drop()
 
 
 @pytest.fixture

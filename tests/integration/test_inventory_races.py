@@ -1,111 +1,37 @@
 """Three replicas of inventory on one real PostgreSQL, begun by a start gun: what is sold is what there was."""
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
 
 from contracts.inventory import HoldLapsed, ReceiveStock, StockReceipt
-from contracts.message import Kind, Message
 from services.inventory.handlers import consumer
-from services.inventory.tables import SCHEMA
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
+from services.sandbox.environment import Environment
 from shared.batch import Batches
-from shared.envelope import Envelope, head_of
-from shared.heard import Heard
-from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.support.stock_room import commit, hold, key_of, order, ship
+from tests.support.replicas import REPLICAS, books_of, replicas_of, start_gun
+from tests.support.stock_books import answers, check_the_books, on_its_way
+from tests.support.stock_room import commit, hold, order, ship
 from tests.support.warehousing import give_back, request, send
-
-REPLICAS, BATCH = 3, 100
-
-
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "inventory_races_test")
-    yield made
-    made.drop()
 
 
 @pytest.fixture
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
-    url = environment.env["INVENTORY_DATABASE_URL"]
-    pools = [await connect_pool(url, name=f"inventory {number}", max_size=2) for number in range(REPLICAS)]
-    stores = [PostgresStore(pool, SCHEMA) for pool in pools]
-    yield [Batches(consumer, store, new_id) for store in stores]
-    for store in stores:
-        await store.close()
+    async with replicas_of(environment, consumer) as made:
+        yield made
 
 
 @pytest.fixture
 async def books(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = inventory")
-    yield connection
-    await connection.close()
-
-
-def on_its_way(message: Message) -> Heard:
-    key = key_of(message) if message.kind is Kind.COMMAND else None
-    id_ = new_id()
-    subject = str(getattr(message, "order_id", ""))
-    head = head_of(message, id_=id_, source="test", subject=subject, now=datetime.now(UTC), cause={}, command_key=key)
-    return Heard("inventory", Envelope(head, message.model_dump_json().encode()), id_)
-
-
-async def start_gun(replicas: Sequence[Batches], shares: Sequence[Sequence[Heard]], *, due: bool = False) -> None:
-    """Every replica works through its share in batches, all at once."""
-    gun = asyncio.Event()
-
-    async def run(batches: Batches, share: Sequence[Heard]) -> None:
-        await gun.wait()
-        for start in range(0, len(share), BATCH):
-            await batches.run(share[start : start + BATCH], due=due)
-
-    running = [asyncio.create_task(run(*pair)) for pair in zip(replicas, shares, strict=True)]
-    gun.set()
-    await asyncio.gather(*running)
+    async with books_of(environment, "inventory") as connection:
+        yield connection
 
 
 async def stocked(replicas: Sequence[Batches], sku: str, quantity: int) -> None:
     halves = (("berlin", quantity // 2), ("hamburg", quantity - quantity // 2))
     receipts = tuple(StockReceipt(sku=sku, warehouse=warehouse, quantity=units) for warehouse, units in halves)
     await replicas[0].run([on_its_way(ReceiveStock(reference=f"delivery-of-{sku}", receipts=receipts))])
-
-
-async def answers(books: asyncpg.Connection, step: str, orders: Sequence[int]) -> Counter[str]:
-    keys = [f"orchestrator/{order(number)}/{step}/do" for number in orders]
-    rows = await books.fetch("SELECT answer_type FROM answers WHERE command_key = ANY($1::text[])", keys)
-    return Counter(row["answer_type"].split(".")[2] for row in rows)
-
-
-async def check_the_books(books: asyncpg.Connection) -> None:
-    """By SQL alone, sharing nothing with the decisions."""
-    wrong = await books.fetch(
-        """WITH moved AS (SELECT sku, warehouse, sum(on_hand_delta) a, sum(held_delta) b, sum(allocated_delta) c
-                          FROM movements GROUP BY 1, 2),
-           promised AS (SELECT p->>'sku' AS sku, p->>'warehouse' AS warehouse,
-                               coalesce(sum((p->>'quantity')::int) FILTER (WHERE status = 'held'), 0) AS held,
-                               coalesce(sum((p->>'quantity')::int - (p->>'shipped')::int)
-                                        FILTER (WHERE status = 'committed'), 0) AS allocated
-                        FROM reservations, jsonb_array_elements(picks) p GROUP BY 1, 2)
-           SELECT s.sku, s.warehouse FROM shelves s
-           LEFT JOIN moved m USING (sku, warehouse) LEFT JOIN promised p USING (sku, warehouse)
-           WHERE (s.on_hand, s.held, s.allocated) IS DISTINCT FROM (m.a, m.b, m.c)
-              OR (s.held, s.allocated) IS DISTINCT FROM (coalesce(p.held, 0), coalesce(p.allocated, 0))"""
-    )
-    assert wrong == []
-    assert await books.fetchval("SELECT count(*) FROM parked") == 0
-    waiting = await books.fetch("SELECT error, count(*) FROM due WHERE error <> '' GROUP BY 1")
-    assert waiting == [], waiting
-    standing = "SELECT count(*) FROM reservations r WHERE status = 'held' AND NOT EXISTS"
-    timer = "(SELECT FROM due d WHERE d.name = 'hold' AND d.owner = r.order_id::text)"
-    assert await books.fetchval(f"{standing} {timer}") == 0
 
 
 async def test_ten_thousand_buyers_of_five_hundred_units(replicas: list[Batches], books: asyncpg.Connection) -> None:

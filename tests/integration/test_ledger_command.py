@@ -15,14 +15,10 @@ import pytest
 
 from contracts.payment import RefundPayment, ReleasePayment
 from services.payment.handlers import make_consumer
-from services.payment.tables import SCHEMA
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from shared.batch import Batches
-from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.integration.test_payment_on_postgresql import POLICY, authorize
-from tests.support.payment_replicas import heard, works
+from tests.support.payment_replicas import IMPATIENT, authorize, works
+from tests.support.replicas import heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider
 
 ROOT: Final = Path(__file__).parents[2]
@@ -35,16 +31,15 @@ def environment(servers: Servers) -> Iterator[Environment]:
     made = prepare(servers, "ledger_command_test")
 
     async def pay() -> None:
-        store = PostgresStore(await connect_pool(made.env["PAYMENT_DATABASE_URL"], name="payment", max_size=2), SCHEMA)
-        batches = Batches(make_consumer(POLICY), store, new_id)
         provider = ScriptedProvider(lambda: datetime.now(UTC))
-        await batches.run([authorize(KEPT, "tok_ok"), authorize(RETURNED, "tok_ok")])
-        await works(batches, provider)
         refund = RefundPayment(order_id=KEPT, refund_id=REFUND, amount_minor=400, currency="EUR")
         release = ReleasePayment(order_id=RETURNED, reason="cancelled")
-        await batches.run([heard(refund, "orchestrator/refund/pay/do"), heard(release, "orchestrator/x/release/do")])
-        await works(batches, provider)
-        await store.close()
+        after = [heard(refund, "orchestrator/refund/pay/do"), heard(release, "orchestrator/x/release/do")]
+        async with replicas_of(made, make_consumer(IMPATIENT), 1) as (batches,):
+            await batches.run([authorize(KEPT, "tok_ok"), authorize(RETURNED, "tok_ok")])
+            await works(batches, provider)
+            await batches.run(after)
+            await works(batches, provider)
 
     asyncio.run(pay())
     yield made

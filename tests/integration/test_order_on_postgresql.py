@@ -1,8 +1,7 @@
 """Replicas of the order service on one real PostgreSQL: facts at the same instant, and rules the database holds."""
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,70 +13,43 @@ from contracts.order import ConfirmOrder, OpenRefund, SettleRefund
 from contracts.story import StoryFact
 from contracts.values import FulfillmentStatus
 from services.order.handlers import consumer
-from services.order.tables import SCHEMA
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
+from services.sandbox.environment import Environment
 from shared.batch import Batches
-from shared.envelope import Envelope, head_of
 from shared.heard import Heard
 from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
 from tests.support.orders import SHOP, place, progressed
+from tests.support.replicas import REPLICAS, books_of, heard, replicas_of, start_gun
 
-REPLICAS, ORDERS, REFUNDS = 3, 20, 10
+ORDERS, REFUNDS = 20, 10
 LINE = ("pending", "acknowledged", "picking", "labeled", "shipped", "delivered")
-
-
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "order_test")
-    yield made
-    made.drop()
 
 
 @pytest.fixture
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
-    url = environment.env["ORDER_DATABASE_URL"]
-    pools = [await connect_pool(url, name=f"order {number}", max_size=2) for number in range(REPLICAS)]
-    stores = [PostgresStore(pool, SCHEMA) for pool in pools]
-    yield [Batches(consumer, store, new_id) for store in stores]
-    for store in stores:
-        await store.close()
+    async with replicas_of(environment, consumer) as made:
+        yield made
 
 
 @pytest.fixture
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = orders")
-    yield connection
-    await connection.close()
+    async with books_of(environment, "order") as connection:
+        yield connection
 
 
 @pytest.fixture
 async def role(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["ORDER_DATABASE_URL"])
-    await connection.execute("SET search_path = orders")
-    yield connection
-    await connection.close()
+    async with books_of(environment, "order", role="order") as connection:
+        yield connection
 
 
 def on_its_way(message: Message) -> Heard:
-    id_ = new_id()
-    key = f"orchestrator/{id_}/step/do" if message.kind is Kind.COMMAND else None
-    subject = str(getattr(message, "order_id", ""))
-    head = head_of(message, id_=id_, source="test", subject=subject, now=datetime.now(UTC), cause={}, command_key=key)
-    return Heard("order", Envelope(head, message.model_dump_json().encode()), id_)
+    return heard(message, f"orchestrator/{new_id()}/step/do" if message.kind is Kind.COMMAND else None)
 
 
 async def together(replicas: list[Batches], messages: list[Message], batch: int) -> None:
     """Every replica decides its share in batches, all at the same time."""
-
-    async def work(number: int) -> None:
-        mine = [on_its_way(message) for message in messages[number::REPLICAS]]
-        for first in range(0, len(mine), batch):
-            await replicas[number].run(mine[first : first + batch])
-
-    await asyncio.gather(*(work(number) for number in range(REPLICAS)))
+    shares = [[on_its_way(message) for message in messages[number::REPLICAS]] for number in range(REPLICAS)]
+    await start_gun(replicas, shares, batch=batch)
 
 
 async def test_facts_heard_by_three_replicas_at_once_are_each_told_once(

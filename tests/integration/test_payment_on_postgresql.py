@@ -1,49 +1,36 @@
 """Replicas of the payment service on one real PostgreSQL: workers take attempts while the same orders are released."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from contracts.payment import AuthorizePayment, RefundPayment, ReleasePayment
-from services.payment.policy import PaymentPolicy
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
+from contracts.payment import RefundPayment, ReleasePayment
+from services.payment.handlers import make_consumer
+from services.sandbox.environment import Environment
 from shared.batch import Batches
 from shared.heard import Heard
 from shared.ids import new_id
-from tests.support.payment_replicas import REPLICAS, heard, owner_of, replicas_of, until_quiet, works
+from tests.support.payment_replicas import IMPATIENT, authorize, until_quiet, works
+from tests.support.replicas import REPLICAS, books_of, heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider
 
-ORDERS, AMOUNT = 60, 1000
-POLICY = PaymentPolicy(attempt_overdue_s=0.05, schedule_s=(0.01, 0.05))
-
-
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "payment_test")
-    yield made
-    made.drop()
+ORDERS = 60
 
 
 @pytest.fixture
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
-    async with replicas_of(environment, POLICY) as made:
+    async with replicas_of(environment, make_consumer(IMPATIENT)) as made:
         yield made
 
 
 @pytest.fixture
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    async with owner_of(environment) as connection:
+    async with books_of(environment, "payment") as connection:
         yield connection
-
-
-def authorize(order: UUID, token: str) -> Heard:
-    command = AuthorizePayment(order_id=order, amount_minor=AMOUNT, currency="EUR", method="card", token=token)
-    return heard(command, f"orchestrator/{order}/pay/do")
 
 
 def release(order: UUID) -> Heard:

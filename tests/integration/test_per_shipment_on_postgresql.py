@@ -2,56 +2,40 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID
 
 import asyncpg
 import pytest
 
-from contracts.payment import AuthorizePayment, CaptureDue, RefundPayment, ReleasePayment
+from contracts.payment import CaptureDue, RefundPayment, ReleasePayment
 from services.payment.handlers import make_consumer
-from services.payment.policy import PaymentPolicy
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
+from services.sandbox.environment import Environment
 from shared.batch import Batches
 from shared.heard import Heard
 from shared.ids import new_id
 from tests.support.payment_play import open_minor
-from tests.support.payment_replicas import REPLICAS, heard, owner_of, replicas_of, until_quiet, works
+from tests.support.payment_replicas import AMOUNT, IMPATIENT, authorize, until_quiet, works
+from tests.support.replicas import REPLICAS, books_of, heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider
 
-ORDERS, AMOUNT = 24, 1000
+ORDERS = 24
 PASSES = 300
-POLICY = PaymentPolicy(
-    attempt_overdue_s=0.05, schedule_s=(0.01, 0.05), per_shipment=frozenset({"bnpl"}), authorize_again=True
-)
+POLICY = replace(IMPATIENT, per_shipment=frozenset({"bnpl"}), authorize_again=True)
 TOKENS = ("tok_ok", "tok_ok_capture_timeout", "tok_do_then_timeout_void_error", "tok_ok_capture_error_refund_timeout")
-
-
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "per_shipment_test")
-    yield made
-    made.drop()
 
 
 @pytest.fixture
 async def replicas(environment: Environment) -> AsyncIterator[list[Batches]]:
-    async with replicas_of(environment, POLICY) as made:
+    async with replicas_of(environment, make_consumer(POLICY)) as made:
         yield made
 
 
 @pytest.fixture
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    async with owner_of(environment) as connection:
+    async with books_of(environment, "payment") as connection:
         yield connection
-
-
-def authorize(order: UUID, token: str) -> Heard:
-    command = AuthorizePayment(order_id=order, amount_minor=AMOUNT, currency="EUR", method="bnpl", token=token)
-    return heard(command, f"orchestrator/{order}/pay/do")
 
 
 async def test_parcels_lapses_and_refunds_at_once_take_no_more_than_is_due(
@@ -61,7 +45,7 @@ async def test_parcels_lapses_and_refunds_at_once_take_no_more_than_is_due(
     chance = random.Random(seed)
     provider = ScriptedProvider(lambda: datetime.now(UTC))
     orders = [new_id() for _ in range(ORDERS)]
-    await replicas[0].run([authorize(order, TOKENS[n % len(TOKENS)]) for n, order in enumerate(orders)])
+    await replicas[0].run([authorize(order, TOKENS[n % len(TOKENS)], "bnpl") for n, order in enumerate(orders)])
     await until_quiet(replicas, provider, owner)
 
     words: list[Heard] = []
@@ -108,7 +92,7 @@ async def test_a_hold_is_captured_before_it_lapses(replicas: list[Batches], owne
     provider, order = ScriptedProvider(lambda: datetime.now(UTC)), new_id()
     soon = replace(POLICY, authorize_again=False, authorized_for_s=3_600.0, lapse_margin_s=3_599.9)
     replica = Batches(make_consumer(soon), replicas[0].store, new_id)
-    await replica.run([authorize(order, "tok_ok")])
+    await replica.run([authorize(order, "tok_ok", "bnpl")])
     for _ in range(PASSES):
         await works(replica, provider)
         if await owner.fetchval("SELECT state FROM payments WHERE order_id = $1", order) == "captured":
@@ -134,7 +118,7 @@ async def test_a_hand_written_update_cannot_take_more(
     replicas: list[Batches], owner: asyncpg.Connection, statement: str, rule: str
 ) -> None:
     provider, order = ScriptedProvider(lambda: datetime.now(UTC)), new_id()
-    await replicas[0].run([authorize(order, "tok_ok")])
+    await replicas[0].run([authorize(order, "tok_ok", "bnpl")])
     await until_quiet(replicas, provider, owner)
     refund = RefundPayment(order_id=order, refund_id=new_id(), amount_minor=100, currency="EUR")
     await replicas[0].run([heard(refund, f"orchestrator/{refund.refund_id}/refund/do")])

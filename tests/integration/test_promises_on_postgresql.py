@@ -1,6 +1,6 @@
 """Whom a shortage hits, asked of a real PostgreSQL as the inventory service's own role, by every rule."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -10,10 +10,10 @@ import pytest
 
 from services.inventory.search import SqlPromiseBook
 from services.inventory.shortages import Rule
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
+from services.sandbox.environment import Environment
 from shared.ids import new_id
 from shared.statements import to_json
+from tests.support.replicas import books_of
 
 SKU, KIT, WHERE = "TEA-1", "SET-1", "north"
 TERMS: Final = (
@@ -25,19 +25,11 @@ TERMS: Final = (
 EXPECTED: Final = {Rule.LATEST: [2, 1, 0], Rule.CUSTOMER_CLASS: [1, 2, 0], Rule.SMALLEST_REFUND: [1, 2, 0]}
 
 
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "promises_test")
-    yield made
-    made.drop()
-
-
 @pytest.fixture
 async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = inventory; TRUNCATE reservations, products CASCADE")
-    yield connection
-    await connection.close()
+    async with books_of(environment, "inventory") as connection:
+        await connection.execute("TRUNCATE reservations, products CASCADE")
+        yield connection
 
 
 async def promise(owner: asyncpg.Connection, terms: dict[str, Any], sku: str = SKU, where: str = WHERE) -> UUID:

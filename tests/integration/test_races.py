@@ -1,9 +1,6 @@
 """Two replicas of a service on one real PostgreSQL, begun by a start gun: what both are told at once has one effect."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -25,27 +22,14 @@ from services.payment.policy import PaymentPolicy
 from services.sandbox.environment import Environment
 from shared.batch import Batches
 from shared.consumer import Consumer
-from shared.envelope import Envelope, head_of
+from shared.envelope import Envelope
 from shared.heard import Heard
-from shared.ids import foreign_id, new_id
-from shared.postgres import PostgresStore, connect_pool
+from shared.ids import foreign_id
+from tests.support.replicas import heard, replicas_of, start_gun
 from tests.support.shopping import checkout
 
 ROUNDS: Final = 15
-SCHEMA_OF: Final = {"order": "orders", "inventory": "inventory", "payment": "payments", "orchestrator": "sagas"}
-
-
-@asynccontextmanager
-async def replicas(environment: Environment, consumer: Consumer, count: int = 2) -> AsyncIterator[list[Batches]]:
-    async with AsyncExitStack() as stack:
-        made = []
-        for number in range(count):
-            url = environment.env[f"{consumer.name.upper()}_DATABASE_URL"]
-            pool = await connect_pool(url, name=f"{consumer.name} {number}", max_size=2)
-            store = PostgresStore(pool, SCHEMA_OF[consumer.name])
-            stack.push_async_callback(store.close)
-            made.append(Batches(consumer, store, new_id))
-        yield made
+PAIR: Final = 2
 
 
 @pytest.fixture(scope="module")
@@ -55,30 +39,10 @@ async def owner(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-def heard(message: Message, key: str | None = None, id_: UUID | None = None) -> Heard:
-    id_ = id_ or new_id()
-    head = head_of(
-        message, id_=id_, source="orchestrator", subject="s", now=datetime.now(UTC), cause={}, command_key=key
-    )
-    return Heard(message.heard_by, Envelope(head, message.model_dump_json().encode()), id_)
-
-
 def from_shop(message: Message, message_id: str) -> Heard:
     head = {"id": message_id, "type": message.full_type, "source": "demo-shop"}
     body = message.model_dump_json(exclude_none=True).encode()
     return Heard(message.heard_by, Envelope(head, body), foreign_id("demo-shop", message_id), foreign=True)
-
-
-async def at_once(runners: Sequence[Batches], shares: Sequence[Sequence[Heard]]) -> None:
-    gun = asyncio.Event()
-
-    async def run(batches: Batches, share: Sequence[Heard]) -> None:
-        await gun.wait()
-        await batches.run(share)
-
-    running = [asyncio.create_task(run(*pair)) for pair in zip(runners, shares, strict=True)]
-    gun.set()
-    await asyncio.gather(*running)
 
 
 def hold(order: UUID, sku: str, quantity: int = 1) -> HoldStock:
@@ -94,11 +58,11 @@ async def receive(batches: Batches, sku: str, quantity: int) -> None:
 
 async def test_the_same_messages_at_two_replicas_at_once(environment: Environment, owner: asyncpg.Connection) -> None:
     """As after a cut, when the broker delivers again what the other has not yet acknowledged."""
-    async with replicas(environment, inventory) as pair:
+    async with replicas_of(environment, inventory, PAIR) as pair:
         await receive(pair[0], "TWICE", 1000)
         for _ in range(ROUNDS):
             messages = [heard(hold(uuid4(), "TWICE"), f"orchestrator/{uuid4()}/hold-stock/do") for _ in range(20)]
-            await at_once(pair, [messages, list(reversed(messages))])
+            await start_gun(pair, [messages, list(reversed(messages))])
     assert await owner.fetchval("SELECT held FROM inventory.shelves WHERE sku = 'TWICE'") == 20 * ROUNDS
     count = (
         "SELECT count(*), count(DISTINCT head::jsonb ->> 'commandkey') FROM inventory.outbox"
@@ -111,11 +75,11 @@ async def test_the_same_command_under_two_message_ids_at_once(
     environment: Environment, owner: asyncpg.Connection
 ) -> None:
     """Asked again just as the first ask arrives: done once, answered twice the same."""
-    async with replicas(environment, inventory) as pair:
+    async with replicas_of(environment, inventory, PAIR) as pair:
         await receive(pair[0], "ASKED", 1000)
         for _ in range(ROUNDS):
             commands = [(hold(uuid4(), "ASKED"), f"orchestrator/{uuid4()}/hold-stock/do") for _ in range(10)]
-            await at_once(pair, [[heard(*command) for command in commands] for _ in pair])
+            await start_gun(pair, [[heard(*command) for command in commands] for _ in pair])
     assert await owner.fetchval("SELECT held FROM inventory.shelves WHERE sku = 'ASKED'") == 10 * ROUNDS
     different = (
         "SELECT count(*) FROM (SELECT head::jsonb ->> 'commandkey' FROM inventory.outbox"
@@ -173,19 +137,19 @@ async def test_a_do_and_its_undo_at_once_leave_nothing(
 ) -> None:
     """Whichever comes first: either it was done and undone, or it was withdrawn and never done."""
     consumer, do, undo, step, left = DO_AND_UNDO[what]
-    async with replicas(environment, consumer) as pair:
+    async with replicas_of(environment, consumer, PAIR) as pair:
         if what == "stock":
             await receive(pair[0], "UNDONE", 1000)
         for _ in range(ROUNDS):
             stems = [(uuid4(), f"orchestrator/{uuid4()}/{step}") for _ in range(5)]
             dos = [heard(do(order), f"{stem}/do") for order, stem in stems]
             undos = [heard(undo(order), f"{stem}/undo") for order, stem in stems]
-            await at_once(pair, [dos, undos])
+            await start_gun(pair, [dos, undos])
     assert await owner.fetchval(left) == 0
 
 
 async def test_commit_and_release_at_once_end_one_way(environment: Environment, owner: asyncpg.Connection) -> None:
-    async with replicas(environment, inventory) as pair:
+    async with replicas_of(environment, inventory, PAIR) as pair:
         await receive(pair[0], "EITHER", 1000)
         for _ in range(ROUNDS):
             orders = [uuid4() for _ in range(5)]
@@ -195,7 +159,7 @@ async def test_commit_and_release_at_once_end_one_way(environment: Environment, 
                 heard(ReleaseStock(order_id=order, reason="test"), f"orchestrator/{order}/hold-stock/undo")
                 for order in orders
             ]
-            await at_once(pair, [commits, releases])
+            await start_gun(pair, [commits, releases])
     shelf = await owner.fetchrow("SELECT on_hand, held, allocated FROM inventory.shelves WHERE sku = 'EITHER'")
     assert shelf is not None and shelf["held"] == 0
     allocated = "SELECT count(*) FROM inventory.reservations r, jsonb_array_elements(r.picks) AS p" \
@@ -207,12 +171,12 @@ async def test_one_checkout_said_twice_at_once_is_one_order(
     environment: Environment, owner: asyncpg.Connection
 ) -> None:
     """Under the same message id and under another, at both replicas; a third time with other content."""
-    async with replicas(environment, make_orchestrator(CheckoutPolicy())) as pair:
+    async with replicas_of(environment, make_orchestrator(CheckoutPolicy()), PAIR) as pair:
         for _ in range(ROUNDS):
             carts = [PlaceCheckout.model_validate(checkout(f"same-{uuid4()}")) for _ in range(5)]
             firsts = [from_shop(cart, f"{cart.checkout_id}-1") for cart in carts]
             others = [from_shop(cart, f"{cart.checkout_id}-2") for cart in carts]
-            await at_once(pair, [[*firsts, *firsts], [*firsts, *others]])
+            await start_gun(pair, [[*firsts, *firsts], [*firsts, *others]])
     runs = await owner.fetchval(
         "SELECT count(*) FROM sagas.runs WHERE request -> 'checkout' ->> 'checkout_id' LIKE 'same-%'"
     )

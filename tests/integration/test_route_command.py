@@ -13,9 +13,9 @@ import pytest
 
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from shared.postgres import PostgresStore, connect_pool
-from tests.integration.test_inventory_races import on_its_way
-from tests.integration.test_routing_races import PARIS, prepared, replicas
+from tests.support.priced import PARIS, prepared, replicas
+from tests.support.replicas import stores_of
+from tests.support.stock_books import on_its_way
 from tests.support.stock_room import commit, hold, order
 
 ROOT = Path(__file__).parents[2]
@@ -27,13 +27,11 @@ def environment(servers: Servers) -> Iterator[Environment]:
     made = prepare(servers, "route_command_test")
 
     async def route() -> None:
-        pool = await connect_pool(made.env["INVENTORY_DATABASE_URL"], name="routing", max_size=2)
-        store = PostgresStore(pool, "inventory")
-        (batches,) = replicas([store])
-        await prepared(batches, {"lamp": (10, 10, 0), "cord": (0, 4, 1)}, 5)
-        await batches.run([on_its_way(hold(1, ("lamp", 1), ("cord", 5), ship_to=PARIS))])
-        await batches.run([on_its_way(hold(2, ("lamp", 2), ship_to=PARIS)), on_its_way(commit(2))])
-        await store.close()
+        async with stores_of(made, "inventory", 1) as stores:
+            (batches,) = replicas(stores)
+            await prepared(batches, {"lamp": (10, 10, 0), "cord": (0, 4, 1)}, 5)
+            await batches.run([on_its_way(hold(1, ("lamp", 1), ("cord", 5), ship_to=PARIS))])
+            await batches.run([on_its_way(hold(2, ("lamp", 2), ship_to=PARIS)), on_its_way(commit(2))])
 
     asyncio.run(route())
     yield made

@@ -1,88 +1,34 @@
 """Two replicas that route by cost on one real PostgreSQL, begun by a start gun: no unit twice, no shipment above the
 capacity of its day, and every order that was held has its reasons."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
-from contracts.inventory import DescribeWarehouse, DistanceBand, ReceiveStock, StockReceipt
-from contracts.product import DescribeProduct
-from contracts.values import Destination
 from services.inventory.effects import make_effect
-from services.inventory.handlers import make_consumer
-from services.inventory.routing.strategy import RoutingPolicy, StrategyName
-from services.inventory.tables import SCHEMA
-from services.sandbox.environment import Environment, prepare
-from services.sandbox.servers import Servers
-from shared.batch import Batches
-from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.integration.test_inventory_races import answers, check_the_books, on_its_way, start_gun
+from services.sandbox.environment import Environment
+from shared.postgres import PostgresStore
+from tests.support.priced import PARIS, prepared, replicas
+from tests.support.replicas import books_of, start_gun, stores_of
 from tests.support.routes import LARGE, a_large_room
+from tests.support.stock_books import answers, check_the_books, on_its_way
 from tests.support.stock_room import hold, release
 
 REPLICAS = 2
-PARIS = Destination(country="FR", city="Paris")
-PLACES = {"leipzig": (51.34, 12.37, 300), "lyon": (45.76, 4.84, 500), "gdansk": (54.35, 18.65, 900)}
-
-
-@pytest.fixture(scope="module")
-def environment(servers: Servers) -> Iterator[Environment]:
-    made = prepare(servers, "routing_races_test")
-    yield made
-    made.drop()
 
 
 @pytest.fixture
 async def stores(environment: Environment) -> AsyncIterator[list[PostgresStore]]:
-    url = environment.env["INVENTORY_DATABASE_URL"]
-    pools = [await connect_pool(url, name=f"routing {number}", max_size=3) for number in range(REPLICAS)]
-    made = [PostgresStore(pool, SCHEMA) for pool in pools]
-    yield made
-    for store in made:
-        await store.close()
+    async with stores_of(environment, "inventory", REPLICAS) as made:
+        yield made
 
 
 @pytest.fixture
 async def books(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = inventory")
-    yield connection
-    await connection.close()
-
-
-def replicas(stores: list[PostgresStore], **policy: int) -> list[Batches]:
-    consumer = make_consumer(RoutingPolicy(strategy=StrategyName.CHEAPEST, **policy))
-    return [Batches(consumer, store, new_id) for store in stores]
-
-
-async def prepared(batches: Batches, units: dict[str, tuple[int, int, int]], capacity: int | None) -> None:
-    """Units of each SKU in the three warehouses; Leipzig, the cheapest, has the capacity of a day."""
-    now = datetime.now(UTC)
-    receipts = tuple(
-        StockReceipt(sku=sku, warehouse=code, quantity=quantity)
-        for sku, of in units.items()
-        for code, quantity in zip(PLACES, of, strict=True)
-        if quantity
-    )
-    await batches.run([on_its_way(ReceiveStock(reference=f"for-{'-'.join(units)}", receipts=receipts))])
-    words = [
-        DescribeWarehouse(
-            warehouse=code,
-            priority=number,
-            latitude=latitude,
-            longitude=longitude,
-            shipment_minor=shipment,
-            bands=(DistanceBand(up_to_km=2_000, minor_per_kg=100),),
-            daily_shipments=capacity if code == "leipzig" else None,
-            as_of=now,
-        )
-        for number, (code, (latitude, longitude, shipment)) in enumerate(PLACES.items())
-    ]
-    await batches.run([on_its_way(word) for word in words])
-    await batches.run([on_its_way(DescribeProduct(sku=sku, weight_g=500, as_of=now)) for sku in units])
+    async with books_of(environment, "inventory") as connection:
+        yield connection
 
 
 async def test_a_flash_sale_over_three_warehouses_with_a_daily_capacity_is_exact(

@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -22,14 +21,11 @@ from services.payment.effects import payment_effect
 from services.payment.handlers import make_consumer
 from services.payment.policy import PaymentPolicy
 from services.payment.provider.bank import BankTransfer
-from services.payment.tables import SCHEMA
 from services.sandbox.environment import Environment
 from shared.batch import Batches
-from shared.heard import Heard
 from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.support.company import envelope_of
 from tests.support.processes import ROOT
+from tests.support.replicas import heard, replicas_of
 from tests.support.statements import Line, camt, table
 
 LOOK_AGAIN_S: Final = 0.05
@@ -43,14 +39,7 @@ class Shop:
         self.env, self.payment, self.folder = env, payment, folder
 
     async def hears(self, *messages: Message, key: str = "") -> None:
-        heard = []
-        for message in messages:
-            id_ = new_id()
-            envelope = envelope_of(
-                message, id_=id_, source="orchestrator", now=datetime.now(UTC), command_key=key or None
-            )
-            heard.append(Heard("payment", envelope, id_))
-        await self.payment.run(heard, due=True)
+        await self.payment.run([heard(message, key or None) for message in messages], due=True)
 
     async def works(self) -> None:
         effect = payment_effect({"sandbox": BankTransfer()})
@@ -106,10 +95,8 @@ class Shop:
 
 @pytest.fixture
 async def shop(environment: Environment, tmp_path: Path) -> AsyncIterator[Shop]:
-    pool = await connect_pool(environment.env["PAYMENT_DATABASE_URL"], name="payment", max_size=3)
-    store = PostgresStore(pool, SCHEMA)
-    yield Shop(environment.env, Batches(make_consumer(PaymentPolicy()), store, new_id), tmp_path)
-    await store.close()
+    async with replicas_of(environment, make_consumer(PaymentPolicy()), 1) as (payment,):
+        yield Shop(environment.env, payment, tmp_path)
 
 
 async def test_a_statement_from_the_file_to_the_order_s_money(shop: Shop) -> None:
@@ -240,12 +227,8 @@ async def test_two_imports_of_one_statement_at_once_count_once(environment: Envi
     booked, found = read(shop.file(camt(*lines, statement="045")))
     assert found.problems.count == 0
     pages: list[BookStatement] = list(messages(booked, "grace"))
-    pool = await connect_pool(environment.env["PAYMENT_DATABASE_URL"], name="payment 2", max_size=3)
-    store = PostgresStore(pool, SCHEMA)
-    second = Shop(environment.env, Batches(make_consumer(PaymentPolicy()), store, new_id), shop.folder)
-    async with asyncio.timeout(WITHIN_S):
-        await asyncio.gather(shop.hears(*pages), second.hears(*pages))
-    await store.close()
+    async with replicas_of(environment, make_consumer(PaymentPolicy()), 1) as (payment,), asyncio.timeout(WITHIN_S):
+        await asyncio.gather(shop.hears(*pages), Shop(environment.env, payment, shop.folder).hears(*pages))
     assert await shop.value("SELECT count(*) FROM statement_entries WHERE bank_reference LIKE 'R-%'") == 30
     for order_id, _ in orders:
         assert await shop.value("SELECT captured_minor FROM payments WHERE order_id = $1", order_id) == 1000

@@ -2,54 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
 
 import asyncpg
 
-from contracts.message import Message
+from contracts.payment import AuthorizePayment
 from services.payment.effects import payment_effect
-from services.payment.handlers import make_consumer
 from services.payment.policy import PaymentPolicy
-from services.payment.tables import SCHEMA
 from services.payment.webhook import told_by
-from services.sandbox.environment import Environment
 from shared.batch import Batches
 from shared.heard import Heard
-from shared.ids import new_id
-from shared.postgres import PostgresStore, connect_pool
-from tests.support.company import envelope_of
+from tests.support.replicas import heard
 from tests.support.scripted_provider import ScriptedProvider
 
-REPLICAS = 3
+AMOUNT: Final = 1000
+IMPATIENT: Final = PaymentPolicy(attempt_overdue_s=0.05, schedule_s=(0.01, 0.05))
 QUIET_WITHIN_S = 90.0
 """What waits for another message is tried again after seconds."""
 
 
-@asynccontextmanager
-async def replicas_of(environment: Environment, policy: PaymentPolicy) -> AsyncIterator[list[Batches]]:
-    url = environment.env["PAYMENT_DATABASE_URL"]
-    pools = [await connect_pool(url, name=f"payment {number}", max_size=3) for number in range(REPLICAS)]
-    stores = [PostgresStore(pool, SCHEMA) for pool in pools]
-    yield [Batches(make_consumer(policy), store, new_id) for store in stores]
-    for store in stores:
-        await store.close()
-
-
-@asynccontextmanager
-async def owner_of(environment: Environment) -> AsyncIterator[asyncpg.Connection]:
-    """Who may do in the payments' schema what the service may not."""
-    connection = await asyncpg.connect(environment.env["DATABASE_URL"])
-    await connection.execute("SET search_path = payments")
-    yield connection
-    await connection.close()
-
-
-def heard(message: Message, key: str | None = None) -> Heard:
-    id_ = new_id()
-    envelope = envelope_of(message, id_=id_, source="orchestrator", now=datetime.now(UTC), command_key=key)
-    return Heard("payment", envelope, id_)
+def authorize(order: UUID, token: str, method: str = "card") -> Heard:
+    command = AuthorizePayment(order_id=order, amount_minor=AMOUNT, currency="EUR", method=method, token=token)
+    return heard(command, f"orchestrator/{order}/pay/do")
 
 
 async def works(replica: Batches, provider: ScriptedProvider) -> None:

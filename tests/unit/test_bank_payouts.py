@@ -20,8 +20,8 @@ from services.payment.domain import PaymentState
 from services.payment.tables import REFUNDS, TRANSFERS
 from tests.support.bank import AUTHORIZE, ORDER, REFUND, RELEASE, RELEASED, BankTill, payout, refund
 from tests.support.books import ledger_is_wrong
+from tests.support.paying import authorized
 from tests.support.till import Till
-from tests.unit.test_payment_till import authorized
 
 DAYS = 5 * 86_400.0
 

@@ -5,9 +5,9 @@ import pytest
 from contracts.payment import PaymentAuthorized, PaymentDeclined
 from services.payment.attempt import AttemptKind, AttemptState
 from services.payment.provider.port import ProviderAnswer, Unknown
+from tests.support.paying import AUTHORIZE, ORDER, RELEASE, authorize, release
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
-from tests.unit.test_payment_till import AUTHORIZE, ORDER, RELEASE, authorize, release
 
 
 async def test_nothing_rings_for_an_attempt_that_was_withdrawn_before_its_call() -> None:

@@ -11,10 +11,10 @@ from services.payment.domain import PaymentState
 from services.payment.ledger import Account, EntryKind
 from services.payment.tables import CHARGEBACK_REVERSALS, CHARGEBACKS, TRANSFERS
 from tests.support.books import balances
+from tests.support.paying import AUTHORIZE, ORDER, REFUND, RELEASE, authorize, authorized, refund, release
 from tests.support.preparing_provider import PreparingProvider
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
-from tests.unit.test_payment_till import AUTHORIZE, ORDER, REFUND, RELEASE, authorize, authorized, refund, release
 
 OPEN, WON, LOST = DisputeOutcome.OPEN, DisputeOutcome.WON, DisputeOutcome.LOST
 

@@ -22,10 +22,7 @@ from services.payment.provider.port import (
     Unknown,
 )
 from services.payment.tables import AUTHORIZATIONS, CAPTURES
-from tests.support.preparing_provider import PreparingProvider
-from tests.support.scripted_provider import ScriptedProvider
-from tests.support.till import Till, TwoStepProvider
-from tests.unit.test_payment_till import (
+from tests.support.paying import (
     AUTHORIZE,
     AUTHORIZED,
     ORDER,
@@ -37,6 +34,9 @@ from tests.unit.test_payment_till import (
     refund,
     release,
 )
+from tests.support.preparing_provider import PreparingProvider
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.till import Till, TwoStepProvider
 
 
 @pytest.fixture

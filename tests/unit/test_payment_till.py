@@ -7,50 +7,33 @@ import pytest
 from contracts.frame import CommandWithdrawn
 from contracts.payment import (
     AttemptOverdue,
-    AuthorizePayment,
-    PaymentAuthorized,
     PaymentDeclined,
     PaymentPending,
     PaymentRefunded,
     PaymentRefundRefused,
-    PaymentReleased,
     ProviderAnswered,
-    RefundPayment,
-    ReleasePayment,
 )
 from services.payment.attempt import AttemptKind, AttemptState
 from services.payment.domain import PaymentState, RefundState
 from services.payment.tables import AUTHORIZATIONS, CAPTURES, REFUNDS
+from tests.support.paying import (
+    AUTHORIZE,
+    AUTHORIZED,
+    ORDER,
+    REFUND,
+    RELEASE,
+    RELEASED,
+    authorize,
+    authorized,
+    refund,
+    release,
+)
 from tests.support.till import Till
-
-ORDER = UUID(int=0xA1)
-AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
-AUTHORIZED = PaymentAuthorized(order_id=ORDER, captured=True)
-RELEASED = PaymentReleased(order_id=ORDER)
-
-
-def authorize(token: str = "tok_ok", amount_minor: int = 1000, method: str = "card") -> AuthorizePayment:
-    return AuthorizePayment(order_id=ORDER, amount_minor=amount_minor, currency="EUR", method=method, token=token)
-
-
-def release(reason: str = "reservation_expired") -> ReleasePayment:
-    return ReleasePayment(order_id=ORDER, reason=reason)
-
-
-def refund(number: int = 1, amount_minor: int = 400, currency: str = "EUR") -> RefundPayment:
-    return RefundPayment(
-        order_id=ORDER, refund_id=UUID(int=number), amount_minor=amount_minor, currency=currency, reason="late"
-    )
 
 
 @pytest.fixture
 def till() -> Till:
     return Till()
-
-
-async def authorized(till: Till, token: str = "tok_ok") -> None:
-    await till.hears(authorize(token), keys=[AUTHORIZE])
-    await till.works()
 
 
 async def test_paid_at_once_leaves_an_authorization_and_a_capture(till: Till) -> None:

@@ -15,8 +15,8 @@ from services.payment.provider.port import BadSignature
 from services.payment.provider.sandbox import SandboxProvider, SandboxProviderSettings
 from services.payment.tables import WEBHOOKS
 from services.payment.webhook import came
+from tests.support.paying import AUTHORIZE, ORDER, authorized
 from tests.support.till import Till
-from tests.unit.test_payment_till import AUTHORIZE, ORDER, authorized
 
 SECRET = "a secret of the tests"
 READER = SandboxProvider(SandboxProviderSettings("http://provider.invalid", webhook_secret=SECRET))

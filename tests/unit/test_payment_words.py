@@ -29,9 +29,9 @@ from services.payment.provider.port import (
 )
 from services.payment.webhook import told_by
 from services.payment.words import Spoken, spoken
+from tests.support.paying import AUTHORIZE, authorize
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
-from tests.unit.test_payment_till import AUTHORIZE, authorize
 
 ORDER, ATTEMPT = UUID(int=0xA1), UUID(int=0xB1)
 

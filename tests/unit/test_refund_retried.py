@@ -11,9 +11,9 @@ from services.payment.domain import PaymentState
 from services.payment.provider.port import Impossible, ProviderAnswer, RefundRequest
 from services.payment.tables import REFUNDS
 from tests.support.books import ledger_is_wrong
+from tests.support.paying import ORDER, REFUND, RELEASE, RELEASED, authorized, refund
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import START, Till
-from tests.unit.test_payment_till import ORDER, REFUND, RELEASE, RELEASED, authorized, refund
 
 PENDING = RefundPending(order_id=ORDER, refund_id=UUID(int=1), wait_s=300.0)
 DONE = PaymentRefunded(order_id=ORDER, refund_id=UUID(int=1))
