@@ -10,10 +10,9 @@ import pytest
 from contracts.inventory import ReceiveStock, StockReceipt
 from contracts.product import DescribeProduct, Supply
 from services.sandbox.operators import Operators
-from tests.e2e.test_cli import System, system
+from tests.support.terminal import System, cart
 from tests.support.until import until
 
-__all__ = ["system"]
 LEAD_DAYS = 14
 
 
@@ -37,18 +36,7 @@ async def operators(system: System, tmp_path: Path) -> Operators:
 def placed(system: System, tmp_path: Path) -> str:
     """The id of an order for three lamps, of which one is there, and two kits."""
     file = tmp_path / "cart.jsonl"
-    price = {"amount_minor": 1000, "currency": "EUR"}
-    cart = {
-        "customer": {"reference": "ada"},
-        "shipping_address": {"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"},
-        "lines": [
-            {"sku": "LAMP", "quantity": 3, "unit_price": price},
-            {"sku": "PICNIC", "quantity": 2, "unit_price": price},
-        ],
-        "total": {"amount_minor": 5000, "currency": "EUR"},
-        "payment": {"token": "tok_ok"},
-    }
-    file.write_text(json.dumps(cart) + "\n")
+    file.write_text(json.dumps(cart({"LAMP": (3, 1000), "PICNIC": (2, 1000)}, token="tok_ok")) + "\n")
     told = system.json("shop", "--file", str(file))
     assert told["heard"] == {"accepted": 1, "confirmed backorder": 1}
     return str(next(iter(told["orders"])))

@@ -20,7 +20,7 @@ from services.sandbox.processes import running
 from services.sandbox.servers import Servers
 from shared.envelope import head_of
 from shared.ids import new_id
-from tests.e2e.test_cli import System, bare, oms
+from tests.support.terminal import System, bare, oms
 from tests.support.until import until
 
 

@@ -12,8 +12,8 @@ from services.ops.invariants import check
 from services.ops.quiet import until_quiet
 from services.sandbox.operators import Operators
 from services.sandbox.servers import Servers
-from tests.e2e.test_cli import System, a_system
 from tests.support.statements import Line, table
+from tests.support.terminal import System, a_system, cart
 from tests.support.until import until
 
 
@@ -28,14 +28,7 @@ def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def placed(system: System, folder: Path) -> str:
     """The id of an order that waits for its transfer."""
     file = folder / "cart.jsonl"
-    cart = {
-        "customer": {"reference": "ada"},
-        "shipping_address": {"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"},
-        "lines": [{"sku": "LAMP", "quantity": 2, "unit_price": {"amount_minor": 1000, "currency": "EUR"}}],
-        "total": {"amount_minor": 2000, "currency": "EUR"},
-        "payment": {"method": "transfer", "token": "none"},
-    }
-    file.write_text(json.dumps(cart) + "\n")
+    file.write_text(json.dumps(cart({"LAMP": (2, 1000)}, method="transfer", token="none")) + "\n")
     told = system.json("shop", "--file", str(file), "--wait", "3", fails=True)
     return str(next(iter(told["orders"])))
 

@@ -6,8 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -18,10 +17,10 @@ from services.payment.handlers import make_consumer
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
 from tests.support.payment_replicas import IMPATIENT, authorize, works
+from tests.support.processes import ROOT
 from tests.support.replicas import heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider
 
-ROOT: Final = Path(__file__).parents[2]
 KEPT, RETURNED, REFUND = UUID(int=1), UUID(int=2), UUID(int=3)
 
 

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,11 +13,10 @@ import pytest
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
 from tests.support.priced import PARIS, prepared, replicas
+from tests.support.processes import ROOT
 from tests.support.replicas import stores_of
 from tests.support.stock_books import on_its_way
 from tests.support.stock_room import commit, hold, order
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
