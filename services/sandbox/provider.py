@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import contextlib
 import secrets
-import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -35,6 +34,7 @@ from services.sandbox.provider_script import (
 )
 from services.sandbox.provider_settlements import settlements
 from services.sandbox.provider_webhooks import WebhookSender
+from services.sandbox.serving import serve
 
 BODY_LIMIT = 64 * 1024  # bytes; the largest request there is has six short fields
 
@@ -312,16 +312,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _serve(settings: ProviderSettings) -> None:
-    server = ProviderServer(settings)
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    print(await server.start(), flush=True)
-    await stop.wait()
-    await server.stop()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="A payment provider whose outcomes are scripted by token.")
     parser.add_argument("--host", default="127.0.0.1")
@@ -330,12 +320,7 @@ def main() -> None:
     given = parser.parse_args()
     # Everything else, the webhook secret included, comes from SANDBOX_PROVIDER_… variables.
     settings = ProviderSettings(host=given.host, port=given.port, books=given.books)
-    try:
-        import uvloop
-    except ImportError:  # not on Windows
-        asyncio.run(_serve(settings))
-    else:
-        uvloop.run(_serve(settings))
+    serve(lambda: ProviderServer(settings))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,10 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 from aiohttp import web
@@ -22,7 +18,6 @@ from services.payment.provider.port import (
     ProviderAnswer,
     RefundRequest,
     Unknown,
-    Voided,
     VoidRequest,
 )
 from services.payment.provider.sandbox import ANSWER_LIMIT, SandboxProvider, SandboxProviderSettings
@@ -292,24 +287,3 @@ class TestTheClient:
             release.set()
             await asyncio.gather(*calls)
         assert most == 2
-
-
-async def test_the_command_prints_its_address_serves_and_ends_when_told(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.sandbox.provider", "--port", "0", "--books", str(tmp_path / "books.sqlite")),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
-            url = (await process.stdout.readline()).decode().strip()
-            async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as health:
-                assert health.status == 200
-            async with SandboxProvider(SandboxProviderSettings(url)) as provider:
-                assert await provider.withdraw("w", "never seen") == Voided(None)
-            process.send_signal(signal.SIGTERM)
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()

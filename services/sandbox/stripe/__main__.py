@@ -1,20 +1,9 @@
 """`python -m services.sandbox.stripe`: prints its address and serves until told to end."""
 
 import argparse
-import asyncio
-import signal
 
+from services.sandbox.serving import serve
 from services.sandbox.stripe.server import StripeServer, StripeSettings
-
-
-async def _serve(settings: StripeSettings) -> None:
-    server = StripeServer(settings)
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    print(await server.start(), flush=True)
-    await stop.wait()
-    await server.stop()
 
 
 def main() -> None:
@@ -23,7 +12,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port; the address is printed")
     given = parser.parse_args()
     # Everything else, the two secrets included, comes from SANDBOX_STRIPE_… variables.
-    asyncio.run(_serve(StripeSettings(host=given.host, port=given.port)))
+    serve(lambda: StripeServer(StripeSettings(host=given.host, port=given.port)))
 
 
 if __name__ == "__main__":
