@@ -10,17 +10,10 @@ from contracts.payment import AuthorizePayment, RefundPayment
 from contracts.settlement import AcceptDifference, MatchSettlement, NoteUnsettled
 from services.payment.ledger import Account, EntryKind, Transfer
 from services.payment.settlement.comparing import (
-    Found,
-    Tariff,
-    adjusting,
-    compare,
     compare_unsettled,
     pair,
-    signed,
-    tariffs_of,
 )
 from services.payment.settlement.lines import (
-    OURS,
     Class,
     Difference,
     DifferenceState,
@@ -36,10 +29,9 @@ from services.payment.settlement.tables import DIFFERENCES, LINES, SETTLEMENTS
 from services.payment.tables import TRANSFERS
 from shared.store import Changes
 from tests.support.books import balances
+from tests.support.settlements import FEE, REPORT, line
 from tests.support.till import START, Till
 
-REPORT = UUID(int=0xE)
-FEE = 39  # 1.40 % of 1000, and 25
 A, B, C, D, E, NOBODY = (UUID(int=number) for number in (0xA, 0xB, 0xC, 0xD, 0xE, 0xF))
 
 
@@ -59,20 +51,6 @@ async def refunded(till: Till, order: UUID, number: int, amount_minor: int) -> N
     asked = RefundPayment(order_id=order, refund_id=UUID(int=number), amount_minor=amount_minor, currency="EUR")
     await till.hears(asked, keys=[f"orchestrator/{number}/refund/do"])
     await till.works()
-
-
-def line(
-    id_: str,
-    order: UUID | None,
-    amount_minor: int,
-    fee_minor: int = 0,
-    kind: LineKind = LineKind.PAYMENT,
-    settlement: UUID = REPORT,
-) -> Line:
-    return Line(
-        line_key("sandbox", id_), settlement, page_key(settlement, 0), 2, "sandbox", kind, "", str(order), order,
-        amount_minor, fee_minor, "EUR", START, version=1,
-    )  # fmt: skip
 
 
 async def staged(till: Till, *lines: Line) -> UUID:
@@ -285,42 +263,6 @@ async def test_an_equal_refund_is_found_before_another(till: Till) -> None:
     assert {id_: one.amount_minor for id_, one in pairs.items()} == {"sandbox/2": 300, "sandbox/1": 400}
 
 
-def test_a_fee_is_what_the_tariff_says_but_for_rounding() -> None:
-    tariff = Tariff(140, 25)
-    assert tariff.fee(1000) == FEE
-    ours = transfer_of(A)
-    assert compare(line("1", A, 1000, FEE + 1), ours, tariff) == ()
-    (more,) = compare(line("1", A, 1000, FEE + 2), ours, tariff)
-    assert (more.kind, more.entry, more.entry_minor) == (Class.FEE, EntryKind.FEE, 2)
-    (less,) = compare(line("1", A, 1000, 0), ours, tariff)
-    assert (less.entry, less.entry_minor) == (EntryKind.FEE_RETURNED, FEE)
-    given_back = dataclasses.replace(ours, kind=EntryKind.REFUND, amount_minor=300)
-    (kept,) = compare(line("2", A, -300, 2, LineKind.REFUND), given_back, tariff)
-    assert (kept.kind, kept.ours_minor, kept.entry, kept.entry_minor) == (Class.FEE, 0, EntryKind.FEE, 2)
-    assert compare(line("1", A, 1000, 777), ours, None) == ()
-    (own,) = compare(line("1", None, -500, kind=LineKind.FEE), None, tariff)
-    assert (own.kind, own.entry, own.entry_minor) == (Class.FEE, EntryKind.FEE, 500)
-    assert (own.ours_minor, own.theirs_minor) == (0, 500)
-
-
-def transfer_of(order: UUID) -> Transfer:
-    sides = (Account.PROVIDER_CLEARING, Account.ORDER_FUNDS)
-    return Transfer(UUID(int=1), order, START, "EUR", *sides, 1000, EntryKind.CAPTURE, "c", "sandbox")
-
-
-@pytest.mark.parametrize(("amount_minor", "entry"), [(999, (EntryKind.SHORTFALL, 1)), (1001, (EntryKind.SURPLUS, 1))])
-def test_a_single_minor_unit_is_a_difference(amount_minor: int, entry: tuple[EntryKind, int]) -> None:
-    (differs,) = compare(line("1", A, amount_minor), transfer_of(A), None)
-    assert (differs.kind, differs.entry, differs.entry_minor) == (Class.AMOUNT, *entry)
-
-
-def test_the_grace_has_passed_when_its_last_day_has() -> None:
-    ours = transfer_of(A)
-    last = ours.occurred_at + timedelta(days=7)
-    assert compare_unsettled(ours, last, 7) == Found(Class.TIMING, 1000, 0, None, 0)
-    assert compare_unsettled(ours, last + timedelta(microseconds=1), 7).kind is Class.MISSING_THERE
-
-
 async def test_a_report_of_two_pages_is_matched_when_its_last_is(till: Till) -> None:
     await paid(till, A, B)
     second = dataclasses.replace(line("2", B, 1000, FEE), page=page_key(REPORT, 1))
@@ -333,20 +275,6 @@ async def test_a_report_of_two_pages_is_matched_when_its_last_is(till: Till) -> 
         stands = till.store.row(SETTLEMENTS, REPORT)
         assert (stands.pages_done, stands.state) == (page + 1, state)
     assert {row.state for row in till.store.rows(LINES)} == {LineState.MATCHED}
-
-
-def test_signs_and_tariffs() -> None:
-    assert {kind: signed(dataclasses.replace(transfer_of(A), kind=kind)) for kind in OURS.values()} == {
-        EntryKind.CAPTURE: 1000,
-        EntryKind.REFUND: -1000,
-        EntryKind.CHARGEBACK: -1000,
-        EntryKind.CHARGEBACK_REVERSED: 1000,
-    }
-    assert [adjusting(0), Tariff(4_999).fee(1), Tariff(5_000).fee(1)] == [(None, 0), 0, 1]
-    assert tariffs_of("sandbox=140+25, other=290") == {"sandbox": Tariff(140, 25), "other": Tariff(290)}
-    for wrong in ("sandbox", "=140", "sandbox=x"):
-        with pytest.raises(ValueError):
-            tariffs_of(wrong)
 
 
 async def test_of_two_that_are_booked_after_all_the_equal_one_is_settled(till: Till) -> None:
@@ -407,9 +335,3 @@ async def test_the_fee_of_what_is_no_payment_is_booked_to_the_cent(
     assert (difference.kind, difference.entry, difference.entry_minor) == (Class.FEE, entry, entry_minor)
     await till.hears(AcceptDifference(difference_id=difference.id, by="grace"))
     assert clearing(till) == amount_minor - fee_minor
-
-
-@pytest.mark.parametrize("kind", [LineKind.PAYOUT, LineKind.FEE])
-def test_no_fee_is_no_difference(kind: LineKind) -> None:
-    amount_minor = -2000 if kind is LineKind.PAYOUT else 5
-    assert compare(line("1", None, amount_minor, 0 if kind is LineKind.PAYOUT else 5, kind), None, None) == ()
