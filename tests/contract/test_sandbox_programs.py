@@ -14,14 +14,14 @@ from tests.support.provider_rigs import PATIENCE_S
 
 
 @pytest.mark.parametrize(
-    ("program", "options", "path", "status"),
+    ("program", "options", "path"),
     [
-        ("services.sandbox.provider", ("--books", "books.sqlite"), "/health", 200),
-        ("services.sandbox.stripe", (), "/v1/payment_intents/pi_1", 401),
+        ("services.sandbox.provider", ("--books", "books.sqlite"), "/health"),
+        ("services.sandbox.stripe", (), "/books"),
     ],
 )
 async def test_it_prints_its_address_serves_and_ends_when_told(
-    tmp_path: Path, program: str, options: tuple[str, ...], path: str, status: int
+    tmp_path: Path, program: str, options: tuple[str, ...], path: str
 ) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", program, "--port", "0", *options),
@@ -34,7 +34,7 @@ async def test_it_prints_its_address_serves_and_ends_when_told(
         async with asyncio.timeout(PATIENCE_S):
             url = (await process.stdout.readline()).decode().strip()
             async with aiohttp.ClientSession() as session, session.get(f"{url}{path}") as answer:
-                assert answer.status == status
+                assert answer.status == 200
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
     finally:

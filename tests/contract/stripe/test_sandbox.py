@@ -1,8 +1,5 @@
 """The Stripe of our own, seen by Stripe's SDK: the errors, lists, keys and books that the real one would show."""
 
-import asyncio
-import signal
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +12,6 @@ from services.sandbox.stripe.forms import Form, tree_of
 from services.sandbox.stripe.ledger import MOVES
 from services.sandbox.stripe.refusals import Refusal
 from services.sandbox.stripe.server import StripeServer, StripeSettings
-from tests.support.provider_rigs import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio
 
@@ -254,21 +250,3 @@ class TestForms:
     async def test_a_form_that_contradicts_itself_or_never_ends_is_refused(self, body: str) -> None:
         with pytest.raises(Refusal):
             Form.of(body)
-
-
-async def test_the_command_prints_its_address_serves_and_ends_when_told() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.sandbox.stripe", "--port", "0"), stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
-            url = (await process.stdout.readline()).decode().strip()
-            async with aiohttp.ClientSession() as session, session.get(f"{url}/books") as books:
-                assert books.status == 200
-            process.send_signal(signal.SIGTERM)
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
