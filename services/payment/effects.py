@@ -5,7 +5,6 @@ Nothing is raised for trouble of the outside. Not knowing is an outcome, and the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from contracts.message import Message
@@ -34,29 +33,22 @@ from services.payment.words import Spoken, spoken, words
 from shared.effects import Effect
 
 AT_ONCE: Final = 64
-"""Calls to one provider at once. It bounds what is sold: one that takes 300 ms to answer lets 200 orders be paid in a
-second. It bounds how many answers share a commit, too: with 16, paying cost a quarter more CPU per order."""
-
-
-@dataclass(frozen=True)
-class CallSettings:
-    timeout_s: float = 15.0
-    """Over the provider's own: nothing may hold a worker longer, whatever an adapter does."""
-    at_once: int = AT_ONCE
+"""Calls to one provider at once. It bounds what is sold: one that takes 300 ms to answer is called 200 times a second.
+It bounds how many answers share a commit, too: with 16, a checkout cost a quarter more CPU."""
 
 
 Providers = Mapping[str, PaymentProvider]
 """By name, as a payment has it."""
 
 
-def make_effects(providers: Providers, settings: CallSettings) -> list[Effect[Attempt]]:
+def make_effects(providers: Providers, timeout_s: float, at_once: Mapping[str, int]) -> list[Effect[Attempt]]:
     """The calls of a running service: each provider's with a bound of their own, for one that hangs must not hold up
-    the others; each call within its total time, whatever the adapter does."""
+    the others; each call within `timeout_s` in all, whatever the adapter does."""
     return [
         Effect(
             ATTEMPTS,
-            _within(settings.timeout_s, payment_effect({name: provider})),
-            settings.at_once,
+            _within(timeout_s, payment_effect({name: provider})),
+            at_once.get(name, AT_ONCE),
             only=("provider", name),
         )
         for name, provider in providers.items()

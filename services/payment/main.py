@@ -2,7 +2,7 @@
 
 from contracts.message import Message
 from services.payment.door import door
-from services.payment.effects import CallSettings, make_effects
+from services.payment.effects import make_effects
 from services.payment.handlers import make_consumer
 from services.payment.settings import DOORS, PaymentSettings, clients
 from services.payment.tables import SCHEMA
@@ -13,7 +13,7 @@ def build() -> Service:
     """Raises pydantic's ValidationError, which names what the environment lacks."""
     settings = PaymentSettings.load("payment")
     providers = clients(settings)
-    calls = CallSettings(timeout_s=settings.provider_timeout_s + 5.0, at_once=settings.provider_calls_at_once)
+    longest_call_s = settings.provider_timeout_s + 5.0  # over the adapter's own, which knows better what it was told
 
     async def submit(message: Message) -> None:
         await service.submit(message)
@@ -23,7 +23,7 @@ def build() -> Service:
         make_consumer(settings.policy(providers.preparing), providers.readers),
         SCHEMA,
         settings,
-        effects=make_effects(providers.found, calls),
+        effects=make_effects(providers.found, longest_call_s, settings.calls_at_once),
         doors=[(DOORS[name], door(name, reader, submit)) for name, reader in providers.readers.items()],
         opens=[client.__aenter__ for client in providers.found.values()],
         closes=[client.close for client in providers.found.values()],

@@ -11,7 +11,7 @@ from contracts.payment import (
 )
 from services.payment.attempt import AttemptKind, AttemptState
 from services.payment.domain import PaymentState
-from services.payment.effects import CallSettings, make_effects, payment_effect
+from services.payment.effects import make_effects, payment_effect
 from services.payment.provider.port import (
     AuthorizeRequest,
     Captured,
@@ -96,7 +96,7 @@ async def test_a_provider_that_hangs_or_breaks_is_not_known() -> None:
         till = Till()
         await till.hears(authorize(), keys=[AUTHORIZE])
         (attempt,) = await till.takes()
-        (effect,) = make_effects({"sandbox": provider(till.clock)}, CallSettings(timeout_s=0.01))
+        (effect,) = make_effects({"sandbox": provider(till.clock)}, timeout_s=0.01, at_once={})
         told = await effect.perform(attempt)
         assert isinstance(told, ProviderAnswered)
         assert (told.outcome, told.reason) == ("unknown", why)

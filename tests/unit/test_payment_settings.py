@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from services.payment.effects import AT_ONCE, make_effects
 from services.payment.settings import PaymentSettings, clients
 
 BASE = {
@@ -78,6 +79,14 @@ def test_what_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, env:
 def test_a_shop_may_be_paid_by_transfer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, PAYMENT_METHODS="transfer=bank")
     assert settings.names == ("bank",) and list(clients(settings).found) == ["bank"]
+
+
+def test_each_provider_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **SANDBOX, **STRIPE, PROVIDER_CALLS_AT_ONCE="30", STRIPE_CALLS_AT_ONCE="5")
+    effects = make_effects(clients(settings).found, 1.0, settings.calls_at_once)
+    assert {effect.only: effect.at_once for effect in effects} == {
+        ("provider", "sandbox"): 30, ("provider", "stripe"): 5, ("provider", "bank"): AT_ONCE,
+    }  # fmt: skip
 
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
