@@ -11,10 +11,12 @@ from typing import Any, Final
 from contracts.message import Message
 from shared.crash import point
 from shared.effects import Effect
+from shared.heard import Done
 from shared.store import Store, Unavailable
 
 POLL_S: Final = 1.0
-"""Fallback for everything that is normally woken in-process: another replica's work, a timer set by a dead process."""
+"""Fallback for everything that is normally woken in-process: what another replica left open, as one at its bound does,
+and a timer set by a dead process."""
 
 
 class Calls:
@@ -26,6 +28,11 @@ class Calls:
         self.effect, self.store, self.submit, self.log = effect, store, submit, log
         self.wake = asyncio.Event()
         self.no_more = asyncio.Event()
+
+    def look_at(self, done: Done) -> None:
+        """A batch was committed: wakes the loop if there is something to call in it."""
+        if self.effect.has_work_in(done.written):
+            self.wake.set()
 
     def end(self) -> None:
         """Take nothing more; what is under way is finished."""

@@ -33,10 +33,13 @@ class Effect(Generic[A]):
     at_once: int
     only: tuple[str, str] | None = None
 
-    def opened_by(self, written: Mapping[str, Iterable[Any]]) -> bool:
+    def has_work_in(self, written: Mapping[str, Iterable[Any]]) -> bool:
         """Whether one of these rows, by table name, is an attempt to take: looking in vain is a transaction too."""
-        column, value = self.only or ("state", "open")
-        return any(row.state == "open" and getattr(row, column) == value for row in written.get(self.attempts.name, ()))
+        opened = (row for row in written.get(self.attempts.name, ()) if row.state == "open")
+        if self.only is None:
+            return any(True for _ in opened)
+        column, value = self.only
+        return any(getattr(row, column) == value for row in opened)
 
     async def take(self, store: Store, free: int) -> list[A]:
         """Attempts that are now ours to call; at most `free`."""

@@ -262,8 +262,7 @@ class Service:
             if done.said:
                 self.relay_wake.set()
             for calls in self.calls:
-                if calls.effect.opened_by(done.written):
-                    calls.wake.set()
+                calls.look_at(done)
             for delivery in deliveries:
                 await delivery.ack()
                 point("batch.acknowledged")

@@ -37,18 +37,19 @@ class Outside:
         self.heard: asyncio.Queue[Message] = asyncio.Queue()
         self.called = asyncio.Event()
 
-    async def hear(self, message: Message, command_key: str | None = None) -> Done:
+    def said(self, message: Message, command_key: str | None = None, *, alone: bool = False) -> Heard:
         id_ = self.new_id()
         envelope = envelope_of(message, id_=id_, source="orchestrator", now=START, command_key=command_key)
-        return await self.batches.run([Heard("payment", envelope, id_, foreign=command_key is None)])
+        return Heard("payment", envelope, id_, foreign=command_key is None, alone=alone)
 
-    async def order(self, method: str, many: int) -> Done:
-        done = Done()
+    async def order(self, method: str, many: int, *, alone: bool = False) -> Done:
+        """`alone`: each in a transaction of its own."""
+        said = []
         for _ in range(many):
             id_ = self.new_id()
             command = AuthorizePayment(order_id=id_, amount_minor=100, currency="EUR", method=method, token="tok_ok")
-            done = await self.hear(command, f"orchestrator/{id_}/pay/do")
-        return done
+            said.append(self.said(command, f"orchestrator/{id_}/pay/do", alone=alone))
+        return await self.batches.run(said)
 
     def calls(self, provider: str, at_once: int, answers: asyncio.Event) -> Calls:
         async def perform(attempt: Attempt) -> Message:
@@ -109,11 +110,23 @@ async def test_what_is_under_way_is_finished_and_nothing_more_is_taken(
 async def test_only_what_is_to_be_called_wakes_a_loop() -> None:
     """Looking for attempts is a transaction of its own: a batch of answers, or of another's, must not cause one."""
     outside = Outside()
-    sandbox, stripe = (outside.calls(provider, 1, asyncio.Event()).effect for provider in ("sandbox", "stripe"))
+    sandbox, stripe = (outside.calls(provider, 1, asyncio.Event()) for provider in ("sandbox", "stripe"))
+    anybodys = Calls(replace(sandbox.effect, only=None), outside.store, outside.heard.put, logger("test"))
+    everybody = (sandbox, stripe, anybodys)
     ordered = await outside.order("card", 1)
-    assert sandbox.opened_by(ordered.written)
-    assert not stripe.opened_by(ordered.written)
-    (attempt,) = await sandbox.take(outside.store, 1)
+    for calls in everybody:
+        calls.look_at(ordered)
+    assert [calls.wake.is_set() for calls in everybody] == [True, False, True]
+    for calls in everybody:
+        calls.wake.clear()
+    (attempt,) = await sandbox.effect.take(outside.store, 1)
     learned = ProviderAnswered(order_id=attempt.order_id, attempt_id=attempt.id, outcome="captured")
-    answered = await outside.hear(learned)
-    assert answered.written["attempts"] and not sandbox.opened_by(answered.written)
+    answered = await outside.batches.run([outside.said(learned)])
+    for calls in everybody:
+        calls.look_at(answered)
+    assert answered.written["attempts"] and not any(calls.wake.is_set() for calls in everybody)
+
+
+async def test_nothing_is_forgotten_of_what_a_batch_committed_in_parts() -> None:
+    done = await Outside().order("card", 2, alone=True)
+    assert len(done.written["attempts"]) == 2
