@@ -37,6 +37,7 @@ async def test_it_prints_its_address_serves_and_ends_when_told(
                 assert answer.status == 200
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
+        assert all((tmp_path / option).exists() for option in options if not option.startswith("--"))
     finally:
         if process.returncode is None:
             process.kill()

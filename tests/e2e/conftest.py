@@ -1,4 +1,4 @@
-"""What most of these tests look at from outside: everything running, as an operator set it up."""
+"""What is looked at from outside when a test has no system of its own: everything, as an operator set it up."""
 
 from collections.abc import Iterator
 

@@ -16,7 +16,7 @@ from contracts.payment import RefundPayment, ReleasePayment
 from services.payment.handlers import make_consumer
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from tests.support.payment_replicas import IMPATIENT, authorize, works
+from tests.support.payment_workers import IMPATIENT, authorize, works
 from tests.support.processes import ROOT
 from tests.support.replicas import heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider

@@ -14,7 +14,7 @@ from services.sandbox.environment import Environment
 from shared.batch import Batches
 from shared.heard import Heard
 from shared.ids import new_id
-from tests.support.payment_replicas import IMPATIENT, authorize, until_quiet, works
+from tests.support.payment_workers import IMPATIENT, authorize, until_quiet, works
 from tests.support.replicas import REPLICAS, books_of, heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider
 

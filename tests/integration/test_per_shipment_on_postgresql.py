@@ -16,7 +16,7 @@ from shared.batch import Batches
 from shared.heard import Heard
 from shared.ids import new_id
 from tests.support.payment_play import open_minor
-from tests.support.payment_replicas import AMOUNT, IMPATIENT, authorize, until_quiet, works
+from tests.support.payment_workers import AMOUNT, IMPATIENT, authorize, until_quiet, works
 from tests.support.replicas import REPLICAS, books_of, heard, replicas_of
 from tests.support.scripted_provider import ScriptedProvider
 

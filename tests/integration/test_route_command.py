@@ -12,7 +12,7 @@ import pytest
 
 from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
-from tests.support.priced import PARIS, prepared, replicas
+from tests.support.priced import PARIS, by_cost, prepared
 from tests.support.processes import ROOT
 from tests.support.replicas import stores_of
 from tests.support.stock_books import on_its_way
@@ -26,7 +26,7 @@ def environment(servers: Servers) -> Iterator[Environment]:
 
     async def route() -> None:
         async with stores_of(made, "inventory", 1) as stores:
-            (batches,) = replicas(stores)
+            (batches,) = by_cost(stores)
             await prepared(batches, {"lamp": (10, 10, 0), "cord": (0, 4, 1)}, 5)
             await batches.run([on_its_way(hold(1, ("lamp", 1), ("cord", 5), ship_to=PARIS))])
             await batches.run([on_its_way(hold(2, ("lamp", 2), ship_to=PARIS)), on_its_way(commit(2))])

@@ -10,7 +10,7 @@ import pytest
 from services.inventory.effects import make_effect
 from services.sandbox.environment import Environment
 from shared.postgres import PostgresStore
-from tests.support.priced import PARIS, prepared, replicas
+from tests.support.priced import PARIS, by_cost, prepared
 from tests.support.replicas import books_of, start_gun, stores_of
 from tests.support.routes import LARGE, a_large_room
 from tests.support.stock_books import answers, check_the_books, on_its_way
@@ -36,7 +36,7 @@ async def test_a_flash_sale_over_three_warehouses_with_a_daily_capacity_is_exact
 ) -> None:
     """1,000 buyers of 300 units; Leipzig could give 200 of them and takes 120 shipments."""
     buyers, room = range(1, 1_001), 120
-    both = replicas(stores)
+    both = by_cost(stores)
     await prepared(both[0], {"console": (200, 60, 40)}, room)
     asked = [on_its_way(hold(number, ("console", 1), ship_to=PARIS)) for number in buyers]
     # every message goes to both replicas, as after a lost acknowledgement, from either end
@@ -68,7 +68,7 @@ async def test_the_solver_is_asked_outside_of_every_lock_and_its_proposals_are_a
 ) -> None:
     """Orders no decision may prove, two replicas, and a worker that computes while both go on selling."""
     numbers = range(5_001, 5_013)
-    both = replicas(stores, work=1)
+    both = by_cost(stores, work=1)
     for word in a_large_room(datetime.now(UTC)):
         await both[0].run([on_its_way(word)])
     asked = [on_its_way(hold(number, *LARGE.items(), ship_to=PARIS)) for number in numbers]

@@ -6,22 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from contracts.message import Message
-from contracts.payment import AuthorizePayment, PaymentAuthorized, PaymentReleased, RefundPayment
+from contracts.payment import AuthorizePayment, RefundPayment
 from contracts.statement import BookedEntry, BookStatement
 from services.payment.attempt import AttemptKind
 from services.payment.banking.entries import Entry, Statement, entry_id
 from services.payment.banking.tables import ENTRIES, STATEMENTS
 from services.payment.creditor_reference import reference_of
 from services.payment.provider.bank import BankTransfer
+from tests.support.paying import ORDER
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.till import Till
 
 ACCOUNT = "DE89370400440532013000"
 DAY = date(2026, 3, 2)
-ORDER, OTHER = UUID(int=0xA1), UUID(int=0xA2)
-AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
-AUTHORIZED = PaymentAuthorized(order_id=ORDER, captured=True)
-RELEASED = PaymentReleased(order_id=ORDER)
+OTHER = UUID(int=0xA2)
 
 
 class ScriptedBank(BankTransfer, ScriptedProvider):

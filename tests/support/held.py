@@ -3,11 +3,10 @@
 from uuid import UUID
 
 from contracts.payment import AuthorizePayment, CaptureDue, PaymentAuthorized, RefundPayment, ReleasePayment
+from tests.support.paying import AUTHORIZE, ORDER, RELEASE
 from tests.support.till import Till
 
-ORDER = UUID(int=0xA1)
 LATER = frozenset({"bnpl"})
-AUTHORIZE, RELEASE, REFUND = "orchestrator/run/pay/do", "orchestrator/run/pay/undo", "orchestrator/refund/pay/do"
 HELD = PaymentAuthorized(order_id=ORDER, captured=False)
 
 

@@ -18,7 +18,8 @@ PLACES: Final = {"leipzig": (51.34, 12.37, 300), "lyon": (45.76, 4.84, 500), "gd
 """Latitude, longitude, minor units per shipment."""
 
 
-def replicas(stores: list[PostgresStore], **policy: int) -> list[Batches]:
+def by_cost(stores: list[PostgresStore], **policy: int) -> list[Batches]:
+    """Replicas that route to the cheapest."""
     consumer = make_consumer(RoutingPolicy(strategy=StrategyName.CHEAPEST, **policy))
     return [Batches(consumer, store, new_id) for store in stores]
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
 from contracts.message import Message
+from services.fulfillment.tables import SCHEMA as FULFILLMENT
 from services.inventory.schema import SCHEMA as INVENTORY
 from services.orchestrator.tables import SCHEMA as ORCHESTRATOR
 from services.order.tables import SCHEMA as ORDER
@@ -24,15 +24,21 @@ from tests.support.company import envelope_of
 
 REPLICAS: Final = 3
 BATCH: Final = 100
-SCHEMA_OF: Final = {"inventory": INVENTORY, "orchestrator": ORCHESTRATOR, "order": ORDER, "payment": PAYMENT}
+SCHEMA_OF: Final = {
+    "fulfillment": FULFILLMENT,
+    "inventory": INVENTORY,
+    "orchestrator": ORCHESTRATOR,
+    "order": ORDER,
+    "payment": PAYMENT,
+}
 
 
 @asynccontextmanager
 async def stores_of(environment: Environment, service: str, many: int = REPLICAS) -> AsyncIterator[list[PostgresStore]]:
+    url = environment.env[f"{service.upper()}_DATABASE_URL"]
     async with AsyncExitStack() as stack:
         stores = []
         for number in range(many):
-            url = environment.env[f"{service.upper()}_DATABASE_URL"]
             store = PostgresStore(await connect_pool(url, name=f"{service} {number}", max_size=3), SCHEMA_OF[service])
             stack.push_async_callback(store.close)
             stores.append(store)
@@ -58,9 +64,9 @@ async def books_of(environment: Environment, service: str, role: str = "") -> As
         await connection.close()
 
 
-def heard(message: Message, key: str | None = None, id_: UUID | None = None) -> Heard:
+def heard(message: Message, key: str | None = None) -> Heard:
     """A message as it comes from its queue."""
-    id_ = id_ or new_id()
+    id_ = new_id()
     envelope = envelope_of(message, id_=id_, source="orchestrator", now=datetime.now(UTC), command_key=key)
     return Heard(message.heard_by, envelope, id_)
 

@@ -19,7 +19,8 @@ from services.payment.domain import AuthorizationState, PaymentState
 from services.payment.provider.port import AuthorizeRequest, ProviderAnswer
 from services.payment.tables import AUTHORIZATIONS, REFUNDS
 from tests.support.books import ledger_is_wrong
-from tests.support.held import AUTHORIZE, HELD, LATER, ORDER, REFUND, RELEASE, held, refund, released, sent
+from tests.support.held import HELD, LATER, held, refund, released, sent
+from tests.support.paying import AUTHORIZE, ORDER, REFUND, RELEASE
 from tests.support.payment_play import open_minor
 from tests.support.preparing_provider import PreparingProvider
 from tests.support.scripted_provider import ScriptedProvider

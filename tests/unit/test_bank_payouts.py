@@ -18,9 +18,9 @@ from services.payment.banking.tables import QUOTED
 from services.payment.creditor_reference import reference_of
 from services.payment.domain import PaymentState
 from services.payment.tables import REFUNDS, TRANSFERS
-from tests.support.bank import AUTHORIZE, ORDER, REFUND, RELEASE, RELEASED, BankTill, payout, refund
+from tests.support.bank import BankTill, payout, refund
 from tests.support.books import ledger_is_wrong
-from tests.support.paying import authorized
+from tests.support.paying import AUTHORIZE, ORDER, REFUND, RELEASE, RELEASED, authorized
 from tests.support.till import Till
 
 DAYS = 5 * 86_400.0

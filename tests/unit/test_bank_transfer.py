@@ -29,7 +29,8 @@ from services.payment.provider.port import (
     VoidRequest,
 )
 from services.payment.tables import CHARGEBACKS, REFUNDS, TRANSFERS
-from tests.support.bank import ACCOUNT, AUTHORIZE, AUTHORIZED, ORDER, OTHER, RELEASE, RELEASED, BankTill, payout
+from tests.support.bank import ACCOUNT, OTHER, BankTill, payout
+from tests.support.paying import AUTHORIZE, AUTHORIZED, ORDER, RELEASE, RELEASED
 
 
 @pytest.fixture

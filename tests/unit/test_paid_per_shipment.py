@@ -22,7 +22,8 @@ from services.payment.attempt import AttemptKind
 from services.payment.domain import AuthorizationState, PaymentState, RefundState
 from services.payment.tables import AUTHORIZATIONS, CAPTURES, REFUNDS
 from tests.support.books import ledger_is_wrong
-from tests.support.held import AUTHORIZE, LATER, ORDER, REFUND, RELEASE, authorize, held, refund, released, sent
+from tests.support.held import LATER, authorize, held, refund, released, sent
+from tests.support.paying import AUTHORIZE, ORDER, REFUND, RELEASE
 from tests.support.payment_play import open_minor
 from tests.support.till import Till
 

@@ -23,15 +23,15 @@ from tests.support.till import START
 ORDER = UUID(int=0xA)
 
 
-def transfer_of(order: UUID) -> Transfer:
+def captured() -> Transfer:
     sides = (Account.PROVIDER_CLEARING, Account.ORDER_FUNDS)
-    return Transfer(UUID(int=1), order, START, "EUR", *sides, 1000, EntryKind.CAPTURE, "c", "sandbox")
+    return Transfer(UUID(int=1), ORDER, START, "EUR", *sides, 1000, EntryKind.CAPTURE, "c", "sandbox")
 
 
 def test_a_fee_is_what_the_tariff_says_but_for_rounding() -> None:
     tariff = Tariff(140, 25)
     assert tariff.fee(1000) == FEE
-    ours = transfer_of(ORDER)
+    ours = captured()
     assert compare(line("1", ORDER, 1000, FEE + 1), ours, tariff) == ()
     (more,) = compare(line("1", ORDER, 1000, FEE + 2), ours, tariff)
     assert (more.kind, more.entry, more.entry_minor) == (Class.FEE, EntryKind.FEE, 2)
@@ -48,19 +48,19 @@ def test_a_fee_is_what_the_tariff_says_but_for_rounding() -> None:
 
 @pytest.mark.parametrize(("amount_minor", "entry"), [(999, (EntryKind.SHORTFALL, 1)), (1001, (EntryKind.SURPLUS, 1))])
 def test_a_single_minor_unit_is_a_difference(amount_minor: int, entry: tuple[EntryKind, int]) -> None:
-    (differs,) = compare(line("1", ORDER, amount_minor), transfer_of(ORDER), None)
+    (differs,) = compare(line("1", ORDER, amount_minor), captured(), None)
     assert (differs.kind, differs.entry, differs.entry_minor) == (Class.AMOUNT, *entry)
 
 
 def test_the_grace_has_passed_when_its_last_day_has() -> None:
-    ours = transfer_of(ORDER)
+    ours = captured()
     last = ours.occurred_at + timedelta(days=7)
     assert compare_unsettled(ours, last, 7) == Found(Class.TIMING, 1000, 0, None, 0)
     assert compare_unsettled(ours, last + timedelta(microseconds=1), 7).kind is Class.MISSING_THERE
 
 
 def test_signs_and_tariffs() -> None:
-    assert {kind: signed(dataclasses.replace(transfer_of(ORDER), kind=kind)) for kind in OURS.values()} == {
+    assert {kind: signed(dataclasses.replace(captured(), kind=kind)) for kind in OURS.values()} == {
         EntryKind.CAPTURE: 1000,
         EntryKind.REFUND: -1000,
         EntryKind.CHARGEBACK: -1000,

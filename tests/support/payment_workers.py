@@ -1,4 +1,4 @@
-"""Replicas of the payment service on one real PostgreSQL, with workers that a test makes work."""
+"""The workers of payment's replicas, which work when a test says so."""
 
 import asyncio
 import time
@@ -18,7 +18,9 @@ from tests.support.replicas import heard
 from tests.support.scripted_provider import ScriptedProvider
 
 AMOUNT: Final = 1000
+"""Cents."""
 IMPATIENT: Final = PaymentPolicy(attempt_overdue_s=0.05, schedule_s=(0.01, 0.05))
+"""The clock is the real one: what usually waits for seconds must not keep a test waiting."""
 QUIET_WITHIN_S = 90.0
 """What waits for another message is tried again after seconds."""
 
