@@ -11,7 +11,8 @@ import pytest
 
 from services.sandbox.control import free_port
 from tests.support.processes import ROOT
-from tests.support.terminal import System, bare, cart, oms
+from tests.support.shopping import cart
+from tests.support.terminal import System, bare, oms
 from tests.support.until import until
 
 
@@ -36,7 +37,7 @@ def test_shop_names_an_order_whose_story_may_be_asked_for(system: System) -> Non
 
 def test_shop_takes_a_file(system: System, tmp_path: Path) -> None:
     file = tmp_path / "carts.jsonl"
-    declined = cart({"TEA-AMBER": (1, 895)}, currency="GBP", token="tok_declined")
+    declined = cart(("TEA-AMBER", 1, 895), currency="GBP", token="tok_declined")
     file.write_text(json.dumps(declined) + "\n\n" + json.dumps({**declined, "lines": []}) + "\n")
     told = system.json("shop", "--file", str(file))
     assert told["heard"] == {"accepted": 1, "cancelled payment_declined": 1, "unreadable wrong_schema": 1}

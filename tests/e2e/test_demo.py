@@ -5,15 +5,14 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.support.processes import ROOT
 from tests.support.until import until
 
-ROOT = Path(__file__).parents[2]
 DEMO_S = 280
 LATER = {
     "split shipment": ("shipped in 2", "delivered"),

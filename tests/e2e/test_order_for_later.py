@@ -10,7 +10,8 @@ import pytest
 from contracts.inventory import ReceiveStock, StockReceipt
 from contracts.product import DescribeProduct, Supply
 from services.sandbox.operators import Operators
-from tests.support.terminal import System, cart
+from tests.support.shopping import cart
+from tests.support.terminal import System
 from tests.support.until import until
 
 LEAD_DAYS = 14
@@ -36,7 +37,7 @@ async def operators(system: System, tmp_path: Path) -> Operators:
 def placed(system: System, tmp_path: Path) -> str:
     """The id of an order for three lamps, of which one is there, and two kits."""
     file = tmp_path / "cart.jsonl"
-    file.write_text(json.dumps(cart({"LAMP": (3, 1000), "PICNIC": (2, 1000)}, token="tok_ok")) + "\n")
+    file.write_text(json.dumps(cart(("LAMP", 3, 1000), ("PICNIC", 2, 1000), token="tok_ok")) + "\n")
     told = system.json("shop", "--file", str(file))
     assert told["heard"] == {"accepted": 1, "confirmed backorder": 1}
     return str(next(iter(told["orders"])))

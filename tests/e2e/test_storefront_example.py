@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,8 +24,8 @@ from services.sandbox.environment import Environment, prepare
 from services.sandbox.servers import Servers
 from shared.envelope import to_headers
 from shared.topology import COMMANDS, SERVICES
+from tests.support.processes import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "storefront.py"
 SKU = "TEA-EARL-GREY"
 SHOP_S = 90

@@ -12,8 +12,9 @@ from services.ops.invariants import check
 from services.ops.quiet import until_quiet
 from services.sandbox.operators import Operators
 from services.sandbox.servers import Servers
+from tests.support.shopping import cart
 from tests.support.statements import Line, table
-from tests.support.terminal import System, a_system, cart
+from tests.support.terminal import System, a_system
 from tests.support.until import until
 
 
@@ -28,7 +29,7 @@ def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def placed(system: System, folder: Path) -> str:
     """The id of an order that waits for its transfer."""
     file = folder / "cart.jsonl"
-    file.write_text(json.dumps(cart({"LAMP": (2, 1000)}, method="transfer", token="none")) + "\n")
+    file.write_text(json.dumps(cart(("LAMP", 2, 1000), method="transfer", token="none")) + "\n")
     told = system.json("shop", "--file", str(file), "--wait", "3", fails=True)
     return str(next(iter(told["orders"])))
 

@@ -8,25 +8,28 @@ from uuid import uuid4
 import aio_pika
 
 
+def cart(*lines: tuple[str, int, int], currency: str = "EUR", **payment: str) -> dict[str, Any]:
+    """`lines` are (sku, quantity, unit price in minor units); `payment` may be its method and token, or follow."""
+
+    def money(minor: int) -> dict[str, Any]:
+        return {"amount_minor": minor, "currency": currency}
+
+    return {
+        "customer": {"reference": "customer-1"},
+        "shipping_address": {"name": "Ada", "line1": "12 Row", "city": "London", "country": "GB"},
+        "lines": [{"sku": sku, "quantity": units, "unit_price": money(price)} for sku, units, price in lines],
+        "total": money(sum(units * price for _, units, price in lines)),
+        **({"payment": payment} if payment else {}),
+    }
+
+
 def checkout(
     checkout_id: str, *lines: tuple[str, int, int], token: str | None = "tok_ok", **more: Any
 ) -> dict[str, Any]:
-    """`lines` are (sku, quantity, unit price in cents)."""
+    """In euros, by card."""
+    payment = {} if token is None else {"method": "card", "token": token}
     wanted = lines or (("A-1", 1, 1000), ("A-2", 2, 500))
-
-    def euros(minor: int) -> dict[str, Any]:
-        return {"amount_minor": minor, "currency": "EUR"}
-
-    made: dict[str, Any] = {
-        "checkout_id": checkout_id,
-        "customer": {"reference": "customer-1"},
-        "shipping_address": {"name": "Ada", "line1": "12 Row", "city": "London", "country": "GB"},
-        "lines": [{"sku": sku, "quantity": units, "unit_price": euros(price)} for sku, units, price in wanted],
-        "total": euros(sum(units * price for _, units, price in wanted)),
-    }
-    if token is not None:
-        made["payment"] = {"method": "card", "token": token}
-    return {**made, **more}
+    return {"checkout_id": checkout_id, **cart(*wanted, **payment), **more}
 
 
 async def deliver_goods(env: Mapping[str, str], goods: Mapping[str, int], *, warehouse: str = "leipzig") -> None:

@@ -75,18 +75,3 @@ def a_system(servers: Servers, folder: Path, **settings: str) -> Iterator[System
             yield made
     finally:
         environment.drop()
-
-
-def cart(lines: Mapping[str, tuple[int, int]], *, currency: str = "EUR", **payment: str) -> dict[str, Any]:
-    """A line of a file for `oms shop`; `lines`: units and price in minor units, by SKU."""
-    total = sum(units * price for units, price in lines.values())
-    return {
-        "customer": {"reference": "ada"},
-        "shipping_address": {"name": "Ada", "line1": "1 Row", "city": "London", "country": "GB"},
-        "lines": [
-            {"sku": sku, "quantity": units, "unit_price": {"amount_minor": price, "currency": currency}}
-            for sku, (units, price) in lines.items()
-        ],
-        "total": {"amount_minor": total, "currency": currency},
-        "payment": payment,
-    }

@@ -9,8 +9,8 @@ import pytest
 import typer.main
 
 from services.__main__ import app
+from tests.support.processes import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 # Written in two parts, so that this file does not name them itself.
