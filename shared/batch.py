@@ -12,15 +12,14 @@ from typing import Final
 from uuid import UUID
 
 from contracts.message import Kind, Message
+from shared.answers import Answers
 from shared.consumer import (
-    Answer,
     Consumer,
     Moment,
     NotYet,
     Said,
     Sender,
     bare,
-    do_key_of,
     listed,
 )
 from shared.crash import point
@@ -28,9 +27,8 @@ from shared.envelope import UnknownType, Unreadable, content_hash, head_of, open
 from shared.failures import MAX_ATTEMPTS, RETRY_FOR_S, Failures, unknown_to_foreigner
 from shared.heard import Done, Heard, heard_again
 from shared.ids import NewId
-from shared.saying import outbox_row, said_again
+from shared.saying import outbox_row
 from shared.store import (
-    AnswerRow,
     Changes,
     Claim,
     Conflict,
@@ -55,7 +53,6 @@ class _Opened:
     heard: Heard
     message: Message | None
     failure: Exception | None
-    hash: str = ""
 
 
 class TooManyConflicts(Exception):
@@ -164,9 +161,7 @@ class _Attempt:
         self.failing, self.due_limit, self.guilty = failing, due_limit, guilty
         self.rows = Rows()
         self.opened: list[_Opened] = []
-        self.answers: dict[str, AnswerRow] = {}
-        self.asked: set[str] = set()
-        self.changed_answers: dict[str, AnswerRow] = {}
+        self.answers = Answers()
         self.changes = Changes()
         self.said: list[tuple[_Opened, list[Said]]] = []
         self.done = Done()
@@ -210,7 +205,7 @@ class _Attempt:
             await tx.commit()
         if self.opened:
             point("batch.committed")
-        self._count()
+        self.total.add(self.done)
 
     def _once(self) -> list[Heard]:
         """Transport duplicates inside the batch end here."""
@@ -245,7 +240,6 @@ class _Attempt:
     def _needs(self, several: Sequence[_Opened]) -> tuple[list[Need], list[str]]:
         """The rows these messages name, and the command keys whose answers are looked up."""
         needs: list[Need] = []
-        keys: set[str] = set()
         for opened in several:
             if opened.message is None or opened.failure is not None:
                 continue
@@ -258,16 +252,13 @@ class _Attempt:
                 continue
             key = envelope.command_key
             if key and opened.message.kind is Kind.COMMAND:
-                keys.add(key)
-                if do := do_key_of(key):
-                    keys.add(do)
-        self.asked = keys
-        return self.rows.missing(needs), sorted(keys)
+                self.answers.ask(key)
+        return self.rows.missing(needs), sorted(self.answers.asked)
 
     def _see(self, needs: Sequence[Need], seen: Seen) -> None:
         for need, rows in zip(needs, seen.rows, strict=True):
             self.rows.loaded(need, rows)
-        self.answers |= {row.command_key: row for row in seen.answers}
+        self.answers.loaded(seen.answers)
 
     async def _load(self, tx: Transaction, first: Sequence[Need], keys: Sequence[str]) -> None:
         """Two stages: the rows that messages name, then those that only these rows know."""
@@ -350,38 +341,13 @@ class _Attempt:
         message, envelope = opened.message, opened.heard.envelope
         hearing = self.batches.consumer.hearings[message.full_type]
         key = envelope.command_key if message.kind is Kind.COMMAND else None
-        if key is not None:
-            opened.hash = content_hash(message)
-            known = self._answer(key)
-            if known is not None and (again := said_again(known, opened.hash)) is not None:
-                return again
-            do = do_key_of(key)
-            if do is not None and self._answer(do) is None:
-                self.changed_answers[do] = AnswerRow(do, "", "withdrawn")
+        hash_ = "" if key is None else content_hash(message)
+        if key is not None and (again := self.answers.again(key, hash_)) is not None:
+            return again
         moment = Moment(now, self.batches.new_id, envelope.source, envelope.command_key, envelope.id)
         said = listed(hearing.decide(message, self.rows, moment))
-        if key is not None:
-            replies = (one for item in said if (one := bare(item)) and one.kind is Kind.REPLY and not one.interim)
-            settled = next(replies, None)
-            self.changed_answers[key] = (
-                AnswerRow(key, opened.hash, "pending")
-                if settled is None
-                else AnswerRow(key, opened.hash, "answered", settled.full_type, settled.model_dump_json())
-            )
-        for item in said:
-            if isinstance(item, Answer) and not item.reply.interim:
-                earlier = self._answer(item.key)
-                self.changed_answers[item.key] = AnswerRow(
-                    item.key,
-                    earlier.content_hash if earlier else "",
-                    "answered",
-                    item.reply.full_type,
-                    item.reply.model_dump_json(),
-                )
+        self.answers.give(key, hash_, said)
         return said
-
-    def _answer(self, key: str) -> AnswerRow | None:
-        return self.changed_answers.get(key) or self.answers.get(key)
 
     # -- what is written -----------------------------------------------------------------------------------------
 
@@ -392,8 +358,7 @@ class _Attempt:
         for group in (moved.inserts, moved.locked, *moved.waves):
             for table, rows in group.items():
                 self.done.written.setdefault(table.name, []).extend(rows)
-        changes.answers = self.changed_answers
-        changes.first_answers = {key for key in self.changed_answers if key in self.asked and key not in self.answers}
+        changes.answers, changes.first_answers = self.answers.changed, self.answers.first
         for (name, owner), timer in sorted(self.rows.timers().items()):
             if timer is None:
                 changes.timers_cleared.add((name, owner))
@@ -412,20 +377,3 @@ class _Attempt:
                     changes.outbox.append(row)
         self.done.said = len(changes.outbox)
         self.done.next_due = [row.not_before for row in changes.due]
-
-    def _count(self) -> None:
-        total, done = self.total, self.done
-        total.heard += done.heard
-        total.decided += done.decided
-        total.duplicates += done.duplicates
-        total.set_aside += done.set_aside
-        total.parked += done.parked
-        total.said += done.said
-        total.due_claimed += done.due_claimed
-        total.next_due += done.next_due
-        total.parked_rows += done.parked_rows
-        total.set_aside_rows += done.set_aside_rows
-        for name, rows in done.written.items():
-            total.written.setdefault(name, []).extend(rows)
-        for topic, count in done.decided_types.items():
-            total.decided_types[topic] = total.decided_types.get(topic, 0) + count

@@ -50,6 +50,23 @@ class Done:
     written: dict[str, list[Any]] = field(default_factory=dict)
     """Rows of the service's own tables, by table name."""
 
+    def add(self, part: "Done") -> None:
+        """What became of a part of the batch, once it is committed."""
+        self.heard += part.heard
+        self.decided += part.decided
+        self.duplicates += part.duplicates
+        self.set_aside += part.set_aside
+        self.parked += part.parked
+        self.said += part.said
+        self.due_claimed += part.due_claimed
+        self.next_due += part.next_due
+        self.parked_rows += part.parked_rows
+        self.set_aside_rows += part.set_aside_rows
+        for name, rows in part.written.items():
+            self.written.setdefault(name, []).extend(rows)
+        for topic, count in part.decided_types.items():
+            self.decided_types[topic] = self.decided_types.get(topic, 0) + count
+
 
 def heard_again(row: DueRow) -> Heard:
     head: Mapping[str, str] = row.head

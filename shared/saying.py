@@ -1,13 +1,12 @@
-"""What is said: a decision's word as a row of the outbox, and the answer that a command is given again."""
+"""What is said: a decision's word as a row of the outbox."""
 
 from datetime import datetime
 
-from contracts.frame import CommandWithdrawn, KeyReused
 from contracts.message import Kind, Message
 from shared.consumer import Answer, Ask, Publish, Said, reply_queue, subject_of
-from shared.envelope import Envelope, head_of, open_envelope
+from shared.envelope import Envelope, head_of
 from shared.ids import NewId
-from shared.store import AnswerRow, OutboxRow
+from shared.store import OutboxRow
 
 
 def outbox_row(item: Said, cause: Envelope, source: str, new_id: NewId, now: datetime) -> OutboxRow:
@@ -44,14 +43,3 @@ def outbox_row(item: Said, cause: Envelope, source: str, new_id: NewId, now: dat
         sequence=sequence,
     )
     return OutboxRow(id_, subject, destination, public, head, message.model_dump_json())
-
-
-def said_again(known: AnswerRow, hash_: str) -> list[Said] | None:
-    """What a command whose key was seen before is told; None when it was never decided."""
-    if known.state == "withdrawn":
-        return [CommandWithdrawn()]
-    if known.content_hash and known.content_hash != hash_:
-        return [KeyReused()]
-    if known.state == "answered":
-        return [open_envelope(Envelope({"type": known.answer_type}, known.answer.encode()))]
-    return []  # pending: the answer will come under this key

@@ -129,4 +129,5 @@ async def test_only_what_is_to_be_called_wakes_a_loop() -> None:
 
 async def test_nothing_is_forgotten_of_what_a_batch_committed_in_parts() -> None:
     done = await Outside().order("card", 2, alone=True)
-    assert len(done.written["attempts"]) == 2
+    assert len(done.written["attempts"]) == len(done.next_due) == done.heard == done.decided == 2
+    assert done.decided_types == {AuthorizePayment.topic: 2}
