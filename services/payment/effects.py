@@ -36,7 +36,6 @@ AT_ONCE: Final = 64
 """Calls to one provider at once. It bounds what is sold: one that takes 300 ms to answer is called 200 times a second.
 It bounds how many answers share a commit, too: with 16, a checkout cost a quarter more CPU."""
 
-
 Providers = Mapping[str, PaymentProvider]
 """By name, as a payment has it."""
 
@@ -48,7 +47,7 @@ def make_effects(providers: Providers, timeout_s: float, at_once: Mapping[str, i
         Effect(
             ATTEMPTS,
             _within(timeout_s, payment_effect({name: provider})),
-            at_once.get(name, AT_ONCE),
+            at_once[name],
             only=("provider", name),
         )
         for name, provider in providers.items()

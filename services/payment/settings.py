@@ -66,8 +66,8 @@ class ProviderSettings(Settings):
 
     @property
     def calls_at_once(self) -> dict[str, int]:
-        """By provider, where it is not the usual bound."""
-        return {SANDBOX: self.provider_calls_at_once, STRIPE: self.stripe_calls_at_once}
+        """By provider."""
+        return {**dict.fromkeys((SANDBOX, BANK), self.provider_calls_at_once), STRIPE: self.stripe_calls_at_once}
 
 
 class PaymentSettings(ServiceSettings, ProviderSettings):

@@ -96,7 +96,7 @@ async def test_a_provider_that_hangs_or_breaks_is_not_known() -> None:
         till = Till()
         await till.hears(authorize(), keys=[AUTHORIZE])
         (attempt,) = await till.takes()
-        (effect,) = make_effects({"sandbox": provider(till.clock)}, timeout_s=0.01, at_once={})
+        (effect,) = make_effects({"sandbox": provider(till.clock)}, timeout_s=0.01, at_once={"sandbox": 1})
         told = await effect.perform(attempt)
         assert isinstance(told, ProviderAnswered)
         assert (told.outcome, told.reason) == ("unknown", why)
