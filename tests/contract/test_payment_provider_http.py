@@ -21,6 +21,7 @@ from services.payment.provider.port import (
     VoidRequest,
 )
 from services.payment.provider.sandbox import ANSWER_LIMIT, SandboxProvider, SandboxProviderSettings
+from tests.support.crowd import Crowd
 from tests.support.provider_rigs import PATIENCE_S, SECRET, HttpRig
 from tests.support.sandbox_wire import BODY, REQUEST, Start
 
@@ -263,27 +264,11 @@ class TestTheClient:
         assert await rig.provider.find("../health") == Unknown("http 404", "../health")
         assert await rig.provider.find("x?key=y") == Unknown("http 404", "x?key=y")
 
-    async def test_connections_are_bounded_and_waiting_counts_as_time(self) -> None:
-        now, most = 0, 0
-        full, release = asyncio.Event(), asyncio.Event()
-
-        async def count(request: web.Request) -> web.Response:
-            nonlocal now, most
-            now += 1
-            most = max(most, now)
-            if now == 2:
-                full.set()
-            await release.wait()
-            now -= 1
-            return web.Response(status=503)
-
+    async def test_connections_are_bounded(self) -> None:
+        crowd = Crowd(2)
         async with (
-            merchant(count) as url,
+            merchant(crowd.keep_waiting) as url,
             SandboxProvider(SandboxProviderSettings(url, PATIENCE_S, connections=2)) as provider,
         ):
-            calls = [asyncio.create_task(provider.authorize(str(n), REQUEST)) for n in range(6)]
-            async with asyncio.timeout(PATIENCE_S):
-                await full.wait()
-            release.set()
-            await asyncio.gather(*calls)
-        assert most == 2
+            answers = await crowd.answers(provider.authorize(str(n), REQUEST) for n in range(6))
+        assert {type(answer) for answer in answers} == {Unknown} and crowd.most == 2

@@ -1,6 +1,5 @@
 """Answers that no Stripe would give, and a proxy may: nothing of it is an outcome, and nothing of it is raised."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from services.payment.provider.port import (
     VoidRequest,
 )
 from services.payment.provider.stripe import StripeProvider, StripeProviderSettings
+from tests.support.crowd import Crowd
 from tests.support.provider_rigs import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio
@@ -95,24 +95,8 @@ async def test_an_id_cannot_lead_to_another_address(id_: str) -> None:
     assert asked == []
 
 
-async def test_connections_are_bounded_and_waiting_counts_as_time() -> None:
-    now, most = 0, 0
-    full, release = asyncio.Event(), asyncio.Event()
-
-    async def count(request: web.Request) -> web.Response:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        if now == 2:
-            full.set()
-        await release.wait()
-        now -= 1
-        return web.Response(status=503)
-
-    async with stripe_that(count, connections=2) as provider:
-        calls = [asyncio.create_task(provider.prepare(str(n), REQUEST)) for n in range(6)]
-        async with asyncio.timeout(PATIENCE_S):
-            await full.wait()
-        release.set()
-        assert {type(answer) for answer in await asyncio.gather(*calls)} == {Unknown}
-    assert most == 2
+async def test_connections_are_bounded() -> None:
+    crowd = Crowd(2)
+    async with stripe_that(crowd.keep_waiting, connections=2) as provider:
+        answers = await crowd.answers(provider.prepare(str(n), REQUEST) for n in range(6))
+    assert {type(answer) for answer in answers} == {Unknown} and crowd.most == 2
