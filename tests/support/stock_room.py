@@ -94,6 +94,10 @@ class StockRoom:
 
     # -- what stands ---------------------------------------------------------------------------------------------
 
+    def trouble(self) -> list[str]:
+        """Why messages were set aside, and timers that rang."""
+        return [row.error for row in self.store.due.values() if row.error or not row.name]
+
     def shelf(self, sku: str = "tea", warehouse: str = "berlin") -> Shelf:
         shelf = self.store.row(SHELVES, sku, warehouse)
         assert isinstance(shelf, Shelf)

@@ -1,4 +1,4 @@
-"""Returned goods, corrections, stock-takes, safety stock and transfers: what stands on the shelves afterwards."""
+"""Returned goods, corrections, stock-takes and safety stock: what stands on the shelves afterwards."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,18 +10,13 @@ from contracts.story import StoryFact
 from contracts.warehousing import CountStock
 from services.inventory.counting import BelowZero, counted
 from services.inventory.domain import Movement, Shelf
-from services.inventory.tables import CORRECTIONS, MOVEMENTS, RETURNS, SHELVES, STOCK_TAKES, TRANSFERS, WAREHOUSES
-from services.inventory.transfers import Transfer
+from services.inventory.tables import CORRECTIONS, MOVEMENTS, RETURNS, SHELVES, STOCK_TAKES, WAREHOUSES
 from tests.support.stock_room import StockRoom, commit, hold, order, release, ship
 from tests.support.warehousing import (
-    cancel,
     correct,
     count,
     give_back,
-    receive,
-    request,
     safety,
-    send,
 )
 
 
@@ -34,19 +29,8 @@ def room() -> StockRoom:
     return room
 
 
-def trouble(room: StockRoom) -> list[str]:
-    """Why messages were set aside."""
-    return [row.error for row in room.store.due.values() if not row.name]
-
-
 def last(room: StockRoom, kind: str) -> Movement:
     found: Movement = next(row for row in reversed(room.store.rows(MOVEMENTS)) if row.kind == kind)
-    return found
-
-
-def transfer(room: StockRoom, id_: str = "t-1") -> Transfer:
-    found = room.store.row(TRANSFERS, id_)
-    assert isinstance(found, Transfer)
     return found
 
 
@@ -70,7 +54,7 @@ def test_a_return_counts_once(room: StockRoom) -> None:
     assert len(room.hears(again, again)) == 1
     assert room.hears(again) == []
     assert room.counts() == (12, 0, 0)
-    assert trouble(room) == []
+    assert room.trouble() == []
 
 
 @pytest.mark.parametrize(
@@ -85,16 +69,16 @@ def test_a_return_counts_once(room: StockRoom) -> None:
 def test_a_returns_id_with_other_content_is_set_aside(room: StockRoom, other: Any) -> None:
     room.hears(give_back(1, "r-1", ("tea", 2, "restock")))
     assert room.hears(other) == []
-    assert trouble(room) == ["ReferenceReused: r-1"]
+    assert room.trouble() == ["ReferenceReused: r-1"]
     assert room.counts() == (12, 0, 0)
 
 
 def test_no_more_comes_back_than_was_shipped(room: StockRoom) -> None:
     room.hears(give_back(1, "r-1", ("tea", 3, "restock")))
     assert room.hears(give_back(1, "r-2", ("tea", 1, "dispose"), ("tea", 1, "restock"))) == []
-    assert trouble(room) == [f"more_than_shipped: 1 tea too many came back of order {order(1)}"]
+    assert room.trouble() == [f"more_than_shipped: 1 tea too many came back of order {order(1)}"]
     room.hears(give_back(2, "r-3", ("tea", 1, "restock")))
-    assert len(trouble(room)) == 2
+    assert len(room.trouble()) == 2
     assert room.counts() == (13, 0, 0)
     room.passes(700)
     for _ in range(20):
@@ -108,7 +92,7 @@ def test_goods_that_left_although_their_order_had_let_go_come_back_too() -> None
     room.hears(hold(1, ("tea", 4)), commit(1), release(1), ship(1, ("tea", "berlin", 4)))
     room.hears(give_back(1, "r-1", ("tea", 4, "restock")))
     assert room.counts() == (10, 0, 0)
-    assert trouble(room) == []
+    assert room.trouble() == []
 
 
 def test_a_return_that_overtook_its_shipment_waits_for_it() -> None:
@@ -145,7 +129,7 @@ def test_a_correction_counts_once_and_its_reference_means_one_thing(room: StockR
     room.hears(correct("c-1", -3))
     assert room.counts() == (7, 0, 0)
     room.hears(correct("c-1", -3, reason="stolen"))
-    assert trouble(room) == ["ReferenceReused: c-1"]
+    assert room.trouble() == ["ReferenceReused: c-1"]
 
 
 def test_a_correction_below_what_is_promised_stands_and_the_shelf_is_short(room: StockRoom) -> None:
@@ -162,13 +146,13 @@ def test_a_correction_below_what_is_promised_stands_and_the_shelf_is_short(room:
 
 def test_a_correction_below_zero_is_set_aside(room: StockRoom) -> None:
     room.hears(correct("c-1", -11))
-    assert trouble(room) == ["BelowZero: tea in berlin: -1 on hand is not possible, it has 10"]
+    assert room.trouble() == ["BelowZero: tea in berlin: -1 on hand is not possible, it has 10"]
     assert room.counts() == (10, 0, 0)
 
 
 def test_a_slip_of_the_pen_makes_no_shelf(room: StockRoom) -> None:
     room.hears(correct("c-1", 5, sku="tae"), safety(5, room.now, warehouse="bonn"))
-    assert sorted(trouble(room)) == [
+    assert sorted(room.trouble()) == [
         "unknown_shelf: berlin has never stored tae",
         "unknown_shelf: bonn has never stored tea",
     ]
@@ -215,7 +199,7 @@ def test_a_stock_take_counts_once(room: StockRoom) -> None:
     assert room.counts() == (9, 0, 0)
     assert len(takes(room)) == 1
     room.hears(count("s-1", ("tea", 8), as_of=room.now))
-    assert trouble(room) == ["ReferenceReused: s-1"]
+    assert room.trouble() == ["ReferenceReused: s-1"]
 
 
 def test_units_that_moved_since_the_count_are_not_counted_away(room: StockRoom) -> None:
@@ -267,7 +251,7 @@ def test_a_count_below_what_is_promised_is_short(room: StockRoom) -> None:
 
 def test_a_count_of_an_unknown_warehouse_waits(room: StockRoom) -> None:
     room.hears(count("s-1", ("tea", 2), warehouse="bonn", as_of=room.now))
-    assert trouble(room) == ["unknown_warehouse: bonn"]
+    assert room.trouble() == ["unknown_warehouse: bonn"]
 
 
 def test_a_sku_is_counted_once_on_a_sheet() -> None:
@@ -287,121 +271,3 @@ def test_the_latest_word_about_safety_stock_counts_and_may_lower_it(room: StockR
     room.hears(safety(2, later), safety(9, later - timedelta(minutes=1)))
     assert room.shelf().safety_stock == 2
     assert room.counts() == (10, 0, 0)
-
-
-# -- transfers ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_transfer_takes_units_from_one_warehouse_to_another(room: StockRoom) -> None:
-    room.hears(request("t-1", ("tea", 4), ("pot", 1)))
-    assert (transfer(room).state, room.counts()) == ("requested", (10, 0, 0))
-    room.hears(send("t-1"))
-    assert (transfer(room).state, room.counts(), room.counts("pot")) == ("sent", (6, 0, 0), (2, 0, 0))
-    room.hears(receive("t-1"))
-    done = transfer(room)
-    assert (done.state, done.arrived) == ("received", {"tea": 4, "pot": 1})
-    assert done.requested_at and done.sent_at and done.ended_at
-    assert (room.counts("tea", "hamburg"), room.counts("pot", "hamburg")) == ((4, 0, 0), (1, 0, 0))
-    assert room.store.row(WAREHOUSES, "hamburg").priority == 2
-    room.check_the_books()
-
-
-def test_everything_about_a_transfer_may_be_said_twice_and_counts_once(room: StockRoom) -> None:
-    for message in (request("t-1", ("tea", 4)), send("t-1"), receive("t-1", ("tea", 3))):
-        room.hears(message, message)
-        room.hears(message)
-    assert (room.counts(), room.counts("tea", "hamburg")) == ((6, 0, 0), (3, 0, 0))
-    assert trouble(room) == []
-
-
-def test_what_is_promised_cannot_be_sent_and_what_is_missing_is_named(room: StockRoom) -> None:
-    room.hears(hold(2, ("tea", 8)))
-    room.hears(request("t-1", ("tea", 4), ("jar", 1)), send("t-1"))
-    assert transfer(room).state == "requested"
-    assert transfer(room).refusal == "not_free: 1 jar, 2 tea too few in berlin"
-    assert room.counts() == (10, 8, 0)
-    room.hears(release(2))
-    room.stocked(("jar", "berlin", 1))
-    room.hears(send("t-1"))
-    assert (transfer(room).state, transfer(room).refusal) == ("sent", "")
-
-
-def test_safety_stock_does_not_keep_a_transfer_back(room: StockRoom) -> None:
-    """It limits new holds, and nothing else."""
-    room.hears(safety(10, room.now), request("t-1", ("tea", 10)), send("t-1"))
-    assert room.counts() == (0, 0, 0)
-
-
-def test_what_did_not_come_is_a_correction_at_the_destination(room: StockRoom) -> None:
-    room.hears(request("t-1", ("tea", 4), ("pot", 2)), send("t-1"))
-    room.hears(receive("t-1", ("tea", 3), ("pot", 3), reason="fell off the truck"))
-    done = transfer(room)
-    assert (done.state, done.reason, done.arrived) == ("received", "fell off the truck", {"tea": 3, "pot": 3})
-    assert (room.counts("tea", "hamburg"), room.counts("pot", "hamburg")) == ((3, 0, 0), (3, 0, 0))
-    moved = [(row.sku, row.kind, row.on_hand_delta) for row in room.store.rows(MOVEMENTS) if row.reference == "t-1"]
-    assert sorted(moved) == [
-        ("pot", "correction", 1),
-        ("pot", "transfer_in", 2),
-        ("pot", "transfer_out", -2),
-        ("tea", "correction", -1),
-        ("tea", "transfer_in", 4),
-        ("tea", "transfer_out", -4),
-    ]
-    room.check_the_books()
-
-
-def test_a_transfer_of_which_nothing_came_is_lost(room: StockRoom) -> None:
-    room.hears(request("t-1", ("tea", 4)), send("t-1"), receive("t-1", ("tea", 0), reason="burnt"))
-    assert transfer(room).state == "lost"
-    assert (room.counts(), room.counts("tea", "hamburg")) == ((6, 0, 0), (0, 0, 0))
-    room.hears(receive("t-1"))
-    assert trouble(room) == ["ReferenceReused: t-1 was lost with other quantities"]
-    room.check_the_books()
-
-
-def test_units_that_come_settle_what_was_short() -> None:
-    room = StockRoom().stocked(("tea", "hamburg", 5)).stocked(("tea", "berlin", 5))
-    room.hears(hold(1, ("tea", 5)), correct("c-1", -4, warehouse="hamburg"))
-    assert room.shelf("tea", "hamburg").short == 4
-    room.hears(request("t-1", ("tea", 3)), send("t-1"), receive("t-1", ("tea", 2)))
-    assert (room.counts("tea", "hamburg"), room.shelf("tea", "hamburg").short) == ((3, 5, 0), 2)
-    room.check_the_books()
-
-
-def test_only_what_was_sent_can_arrive(room: StockRoom) -> None:
-    room.hears(request("t-1", ("tea", 4)), send("t-1"), receive("t-1", ("pot", 1)))
-    assert trouble(room) == ["NotOfThisTransfer: pot was not sent with t-1"]
-    assert transfer(room).state == "sent"
-
-
-def test_a_transfer_is_cancelled_before_it_is_sent_and_not_after(room: StockRoom) -> None:
-    room.hears(request("t-1", ("tea", 4)), cancel("t-1"), cancel("t-1"))
-    assert (transfer(room).state, transfer(room).reason) == ("cancelled", "not needed")
-    room.hears(send("t-1"), receive("t-1"))
-    assert [error.partition(":")[0] for error in trouble(room)] == ["TransferIsOver", "TransferIsOver"]
-    room.hears(request("t-2", ("tea", 4)), send("t-2"), cancel("t-2"))
-    assert transfer(room, "t-2").state == "sent"
-    assert transfer(room, "t-2").refusal == "already_sent: it cannot be cancelled any more"
-    assert room.counts() == (6, 0, 0)
-
-
-def test_a_transfer_heard_backwards_ends_the_same() -> None:
-    room = StockRoom().stocked(("tea", "berlin", 10))
-    for message in (receive("t-1"), send("t-1"), request("t-1", ("tea", 4))):
-        room.hears(message)
-    for _ in range(6):
-        room.passes(60)
-    assert transfer(room).state == "received"
-    assert (room.counts(), room.counts("tea", "hamburg")) == ((6, 0, 0), (4, 0, 0))
-    room.check_the_books()
-
-
-def test_a_transfers_id_means_one_thing(room: StockRoom) -> None:
-    room.hears(request("t-1", ("tea", 4)), request("t-1", ("tea", 5)))
-    assert trouble(room) == ["ReferenceReused: t-1"]
-
-
-@pytest.mark.parametrize("bad", [{"to": "berlin"}, {}])
-def test_a_transfer_makes_sense(bad: dict[str, str]) -> None:
-    with pytest.raises(ValidationError):
-        request("t-1", *([("tea", 1)] if bad else [("tea", 1), ("tea", 2)]), **bad)
