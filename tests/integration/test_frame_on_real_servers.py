@@ -241,11 +241,16 @@ async def test_a_message_that_kills_its_consumer_every_time_is_parked(bench: Ben
 
 async def test_ready_tells_what_is_missing(bench: Bench) -> None:
     assert all((await bench.service.readiness()).values())
-    listening = bench.service.listening
-    assert listening is not None
-    bench.amqp.cut()
-    await until(lambda: listening.connected_since is None, "the cut to be noticed")
-    assert not (await bench.service.readiness())["consuming"]
+    listening, speaking = bench.service.listening, bench.service.speaking
+    assert listening is not None and speaking is not None
+    bench.amqp.blackhole()  # whoever comes back now is heard after we have looked
+    try:
+        bench.amqp.cut()
+        await until(lambda: not (listening.connected_since or speaking.connected), "the cut to be noticed")
+        readiness = await bench.service.readiness()
+    finally:
+        bench.amqp.heal()
+    assert {name for name, so in readiness.items() if not so} == {"consuming", "publishing"}
     await until(listening.consuming, "the connection to come back")
     asked = key()
     await bench.tell(Weigh(thing="after the cut"), key=asked)
