@@ -10,6 +10,7 @@ import pytest
 from services.sandbox.environment import OUTSIDERS, Environment, prepare, provision
 from services.sandbox.servers import Servers, ServersUnavailable
 from shared.provision import SERVICES
+from tests.support.login import log_in
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,6 @@ async def who_am_i(database_url: str) -> tuple[str, str]:
         return str(row[0]), str(row[1])
     finally:
         await connection.close()
-
-
-async def log_in(amqp_url: str) -> None:
-    connection = await aio_pika.connect(amqp_url, timeout=20)
-    await connection.close()
 
 
 @pytest.mark.parametrize("service", SERVICES)

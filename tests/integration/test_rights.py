@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from services.sandbox.environment import Environment
+from tests.support.login import log_in
 
 SCHEMA_OF: Final = {
     "order": "orders",
@@ -293,4 +294,4 @@ async def test_a_forged_sender_is_refused_by_the_broker(environment: Environment
 async def test_another_vhost_is_closed_to_our_users(environment: Environment) -> None:
     root = environment.env["STOREFRONT_AMQP_URL"].rpartition("/")[0] + "/"
     with pytest.raises((*REFUSED, aio_pika.exceptions.AMQPError)):
-        await aio_pika.connect(root, timeout=20)
+        await log_in(root)

@@ -20,6 +20,7 @@ import pytest
 from services.sandbox import servers_docker
 from services.sandbox.keeper import MARK, marked
 from services.sandbox.servers import Servers, ServersUnavailable, bring
+from tests.support.login import log_in
 
 GONE_WITHIN_S = 30.0
 STANDARD = {5432, 5672, 15672, 25672, 4369}
@@ -123,14 +124,14 @@ async def test_definitions_are_imported(own: Servers) -> None:
         assert (await channel.declare_queue("here", passive=True)).declaration_result.message_count == 0
     own.delete_vhost("imported")
     with pytest.raises(aio_pika.exceptions.AMQPError):
-        await aio_pika.connect(own.amqp_url + "imported", timeout=20)
+        await log_in(own.amqp_url + "imported")
 
 
 async def test_the_broker_stops_and_starts_on_the_same_port(own: Servers) -> None:
     own.stop_broker()
     assert own.pids()["rabbitmq"] == []
     with pytest.raises(OSError):
-        await there_and_back(own)
+        await log_in(own.amqp_url)
     own.start_broker()
     assert await there_and_back(own) == b"hello"
 
